@@ -1,0 +1,171 @@
+/**
+ * The stream of tar entries of one set, cut into volumes. Entries come in tuple order; a volume is closed, and goes to the
+ * target in the background, when it has reached its size. `finish` resolves when all of them are durable there.
+ */
+import { type NameProtection, type SetName, volumeName } from '../collection/names.js';
+import type { ManifestPath, ManifestVolume } from '../collection/manifest.js';
+import type { Metadata } from '../index/entry.js';
+import { type Extent, volumeId } from '../index/extents.js';
+import type { Encryptor } from '../openpgp/encryptor.js';
+import type { ObjectWriter, Target } from '../target/target.js';
+import type { StoredVolume } from '../volume/frame.js';
+import { endOfArchive, padding, type TarEntry, tarHeader } from '../volume/tar.js';
+import { VolumeWriter } from '../volume/writer.js';
+
+/** Volumes that may be on their way to the target besides the one being written. */
+const UPLOADS = 2;
+
+export type DifftarKind = 'snapshot' | 'diff' | 'multivol_snapshot' | 'multivol_diff' | 'deleted';
+
+interface OpenVolume {
+	number: number;
+	object: ObjectWriter;
+	writer: VolumeWriter;
+	start: ManifestPath;
+	end: ManifestPath;
+}
+
+export interface DifftarOptions {
+	target: Target;
+	set: SetName;
+	encryptor: Encryptor | null;
+	/** Bytes. */
+	volumeSize: number;
+}
+
+export class Difftar {
+	/** Of the volumes that are on the target, in no particular order until `finish` resolved. */
+	readonly volumes: ManifestVolume[] = [];
+	readonly stored: { id: number; volume: StoredVolume }[] = [];
+	readonly #options: DifftarOptions;
+	readonly #uploads = new Set<Promise<void>>();
+	readonly #objects = new Set<ObjectWriter>();
+	#current: OpenVolume | null = null;
+	#number = 0;
+	#failure: { error: unknown } | null = null;
+
+	constructor(options: DifftarOptions) {
+		this.#options = options;
+	}
+
+	/** Bytes that went, or are about to go, to the target. */
+	get storedBytes(): number {
+		const finished = this.stored.reduce((sum, { volume }) => sum + volume.size, 0);
+		return finished + (this.#current?.writer.storedBytes ?? 0);
+	}
+
+	/**
+	 * @param piece number of the piece of a multivol entry, from 1, and whether it is the last
+	 * @returns where the body lies
+	 * @throws TargetError and what else an upload failed with, also for earlier volumes
+	 */
+	async add(
+		kind: DifftarKind,
+		path: Buffer,
+		metadata: Metadata | null,
+		body: Buffer,
+		piece: { number: number; last: boolean } | null = null,
+	): Promise<Extent> {
+		const place = { path, block: piece && !piece.last ? piece.number : null };
+		const volume = await this.#volume(place);
+		volume.end = place;
+		const name = entryName(kind, path, metadata, piece);
+		await volume.writer.write(tarHeader(tarEntry(name, metadata, body.length)));
+		const offset = volume.writer.tarLength;
+		await volume.writer.write(body);
+		await volume.writer.write(padding(body.length));
+		return { length: body.length, volume: volumeId(this.#options.set.time, volume.number), offset };
+	}
+
+	/** A set has at least one volume, also when it holds nothing. */
+	async finish(): Promise<void> {
+		if (this.#number === 0) await this.#volume({ path: Buffer.alloc(0), block: null });
+		await this.#close();
+		await Promise.all(this.#uploads);
+		if (this.#failure) throw this.#failure.error;
+		this.volumes.sort((a, b) => a.number - b.number);
+		this.stored.sort((a, b) => a.id - b.id);
+	}
+
+	/** Leaves no half-written object; volumes that are already on the target stay there. */
+	async abort(): Promise<void> {
+		await Promise.allSettled([...this.#objects].map((object) => object.abort()));
+		await Promise.allSettled(this.#uploads);
+	}
+
+	async #volume(start: ManifestPath): Promise<OpenVolume> {
+		if (this.#current && this.#current.writer.storedBytes >= this.#options.volumeSize) await this.#close();
+		if (this.#failure) throw this.#failure.error;
+		if (!this.#current) {
+			const { target, set, encryptor } = this.#options;
+			const name = volumeName(set, ++this.#number, protection(encryptor));
+			const object = target.create(name);
+			this.#objects.add(object);
+			const writer = new VolumeWriter(object, name, encryptor);
+			this.#current = { number: this.#number, object, writer, start, end: start };
+		}
+		return this.#current;
+	}
+
+	async #close(): Promise<void> {
+		const volume = this.#current;
+		this.#current = null;
+		if (!volume) return;
+		const upload = this.#upload(volume)
+			.catch((error) => {
+				this.#failure ??= { error };
+			})
+			.finally(() => this.#uploads.delete(upload));
+		this.#uploads.add(upload);
+		while (this.#uploads.size > UPLOADS) await Promise.race(this.#uploads);
+	}
+
+	async #upload({ number, object, writer, start, end }: OpenVolume): Promise<void> {
+		await writer.write(endOfArchive(writer.tarLength));
+		const volume = await writer.finish();
+		await object.commit();
+		this.#objects.delete(object);
+		this.volumes.push({ number, start, end, sha1: volume.sha1 });
+		this.stored.push({ id: volumeId(this.#options.set.time, number), volume });
+	}
+}
+
+export function protection(encryptor: Encryptor | null): NameProtection {
+	return encryptor ? 'gpg' : 'none';
+}
+
+const DOT = Buffer.from('./');
+const NONE = Buffer.alloc(0);
+
+function entryName(
+	kind: DifftarKind,
+	path: Buffer,
+	metadata: Metadata | null,
+	piece: { number: number } | null,
+): Buffer {
+	const name = path.length === 0 ? DOT : path;
+	const tail = piece ? `/${piece.number}` : metadata?.type === 'dir' && path.length > 0 ? '/' : '';
+	return Buffer.concat([Buffer.from(`${kind}/`), name, Buffer.from(tail)]);
+}
+
+/** The header of an entry; of a deleted one (no metadata) everything is zero. */
+export function tarEntry(name: Buffer, metadata: Metadata | null, size: number): TarEntry {
+	if (!metadata) {
+		return { name, type: 'file', size, mode: 0, uid: 0, gid: 0, uname: NONE, gname: NONE, mtime: 0 };
+	}
+	const { type, mode, uid, gid, uname, gname, mtime, link, devMajor, devMinor } = metadata;
+	return {
+		name,
+		type,
+		size,
+		mode,
+		uid,
+		gid,
+		uname,
+		gname,
+		mtime,
+		devMajor,
+		devMinor,
+		...(link ? { linkname: link } : {}),
+	};
+}

@@ -1,0 +1,176 @@
+/**
+ * Stores one regular file: whole, or as a delta against the version before. The signature and the delta are made of the
+ * very bytes that are stored, so they fit together whatever happens to the file meanwhile.
+ */
+import { read as readCallback, readSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { DamageError } from '../errors.js';
+import type { Metadata } from '../index/entry.js';
+import { type Extent, ExtentMap, pushExtent, totalLength } from '../index/extents.js';
+import { DeltaParser } from '../rsync/commands.js';
+import { DeltaStream, deltaOf } from '../rsync/delta.js';
+import { blockLength, SignatureStream, signatureOf } from '../rsync/signature.js';
+import type { Difftar } from './difftar.js';
+import { PIECE_LENGTH, PieceWriter } from './pieces.js';
+
+const read = promisify(readCallback);
+
+export interface StoredFile {
+	/** With the size that was really read. */
+	metadata: Metadata;
+	extents: Extent[];
+	signature: Promise<Buffer>;
+	/** The system's error when the file could only be read in part. */
+	incomplete: unknown;
+}
+
+/** The version that a delta builds on. */
+export interface Basis {
+	signature: Buffer;
+	extents: Extent[];
+}
+
+/**
+ * @param basis null stores the file whole
+ * @throws the system's error when not even the file's beginning can be read (nothing is stored then); TargetError
+ */
+export async function storeFile(
+	difftar: Difftar,
+	path: Buffer,
+	fd: number,
+	metadata: Metadata,
+	basis: Basis | null,
+): Promise<StoredFile> {
+	const first = readPiece(fd, Math.min(metadata.size + 1, PIECE_LENGTH));
+	const output = new Output(difftar, path, metadata, basis);
+	const block = blockLength(metadata.size);
+	if (first.length <= metadata.size && first.length < PIECE_LENGTH) {
+		await output.whole(first);
+		return output.finish(first.length, signatureOf(first, block), null);
+	}
+	const signature = new SignatureStream(block);
+	const signed: Buffer[] = [];
+	let size = 0;
+	let incomplete: unknown = null;
+	for (let piece = first; piece.length > 0; ) {
+		const [part] = await Promise.all([signature.update(piece), output.update(piece)]);
+		signed.push(part);
+		size += piece.length;
+		try {
+			piece = await readMore(fd, PIECE_LENGTH);
+		} catch (error) {
+			// Pieces of it are stored already: what is there is kept, and said to be incomplete.
+			incomplete = error;
+			break;
+		}
+	}
+	signed.push(await signature.final());
+	await output.end();
+	return output.finish(size, Promise.resolve(Buffer.concat(signed)), incomplete);
+}
+
+/** Stores that only an entry's metadata changed: a delta that copies the whole of the version before. */
+export async function storeMetadata(
+	difftar: Difftar,
+	path: Buffer,
+	metadata: Metadata,
+	basis: Basis,
+): Promise<StoredFile> {
+	await difftar.add('diff', path, metadata, copyWhole(metadata.size));
+	return { metadata, extents: basis.extents, signature: Promise.resolve(basis.signature), incomplete: null };
+}
+
+/** What is written for the file: its own bytes, or those of the delta; and where its content lies after that. */
+class Output {
+	readonly #metadata: Metadata;
+	readonly #basis: Basis | null;
+	readonly #pieces: PieceWriter;
+	readonly #commands: ({ offset: number; length: number } & { copy: boolean })[] = [];
+	readonly #parser: DeltaParser;
+	#delta: DeltaStream | null = null;
+
+	constructor(difftar: Difftar, path: Buffer, metadata: Metadata, basis: Basis | null) {
+		this.#metadata = metadata;
+		this.#basis = basis;
+		this.#pieces = new PieceWriter(difftar, basis ? 'diff' : 'snapshot', path, metadata);
+		this.#parser = new DeltaParser({
+			literal: (length, offset) => this.#commands.push({ copy: false, offset, length }),
+			copy: (offset, length) => this.#commands.push({ copy: true, offset, length }),
+		});
+	}
+
+	/** All of a small file at once. */
+	async whole(content: Buffer): Promise<void> {
+		await this.#write(this.#basis ? await deltaOf(this.#basis.signature, content) : content);
+	}
+
+	async update(content: Buffer): Promise<void> {
+		if (this.#basis) this.#delta ??= new DeltaStream(this.#basis.signature);
+		await this.#write(this.#delta ? await this.#delta.update(content) : content);
+	}
+
+	async end(): Promise<void> {
+		if (this.#delta) await this.#write(await this.#delta.final());
+	}
+
+	async finish(size: number, signature: Promise<Buffer>, incomplete: unknown): Promise<StoredFile> {
+		const written = await this.#pieces.finish();
+		const extents = this.#basis ? this.#resolve(this.#basis, written) : written;
+		if (totalLength(extents) !== size) {
+			throw new DamageError('A delta does not give back the length of the file it was made of.');
+		}
+		return { metadata: { ...this.#metadata, size }, extents, signature, incomplete };
+	}
+
+	async #write(bytes: Buffer): Promise<void> {
+		if (this.#basis) this.#parser.push(bytes);
+		await this.#pieces.write(bytes);
+	}
+
+	#resolve(basis: Basis, written: Extent[]): Extent[] {
+		this.#parser.end();
+		const before = new ExtentMap(basis.extents);
+		const delta = new ExtentMap(written);
+		const extents: Extent[] = [];
+		for (const { copy, offset, length } of this.#commands) {
+			for (const extent of (copy ? before : delta).slice(offset, length)) pushExtent(extents, extent);
+		}
+		return extents;
+	}
+}
+
+/** Reads until the buffer is full or the file ends: small files are read in one call, without leaving the thread. */
+function readPiece(fd: number, length: number): Buffer {
+	const buffer = Buffer.allocUnsafe(length);
+	let filled = 0;
+	while (filled < length) {
+		const count = readSync(fd, buffer, filled, length - filled, null);
+		if (count === 0) break;
+		filled += count;
+	}
+	return buffer.subarray(0, filled);
+}
+
+/** As `readPiece`, for the rest of a large file, while other work goes on. */
+async function readMore(fd: number, length: number): Promise<Buffer> {
+	const buffer = Buffer.allocUnsafe(length);
+	let filled = 0;
+	while (filled < length) {
+		const { bytesRead } = await read(fd, buffer, filled, length - filled, null);
+		if (bytesRead === 0) break;
+		filled += bytesRead;
+	}
+	return buffer.subarray(0, filled);
+}
+
+const DELTA_MAGIC = [0x72, 0x73, 0x02, 0x36];
+/** Copy with a one-byte offset and an eight-byte length (format.md of this project, deltas). */
+const COPY_1_8 = 0x48;
+
+function copyWhole(size: number): Buffer {
+	if (size === 0) return Buffer.from([...DELTA_MAGIC, 0]);
+	const delta = Buffer.alloc(15);
+	delta.set([...DELTA_MAGIC, COPY_1_8, 0]);
+	delta.writeBigUInt64BE(BigInt(size), 6);
+	return delta;
+}

@@ -1,0 +1,79 @@
+/**
+ * Makes good what a run that was killed left behind: a set without its manifest is swept from the target, one whose
+ * segment did not get there is given it. Only this host's own runs are touched; the index remembers them.
+ */
+import { type SetName, segmentName } from '../collection/names.js';
+import type { BackupSet, Collection } from '../collection/sets.js';
+import { endRun, openRuns } from '../index/runs.js';
+import type { SegmentKey } from '../index/import.js';
+import { type SyncOptions, takeSegment } from '../index/sync.js';
+import type { Target } from '../target/target.js';
+import type { Reporter } from './backup.js';
+
+/** @returns whether anything was changed. @throws TargetError */
+export async function heal(
+	context: SyncOptions,
+	collection: Collection,
+	reporter: Reporter,
+): Promise<boolean> {
+	const { index, target, pending } = context;
+	const runs = openRuns(index);
+	if (runs.length === 0) return false;
+	await target.sweep();
+	await pending.sweep();
+	const complete = [...collection.chains.flatMap((chain) => chain.sets), ...collection.orphaned];
+	for (const { set, segmentReady } of runs) {
+		const committed = complete.find((candidate) => isSame(candidate, set));
+		if (committed && segmentReady && !committed.segment) {
+			await copy(pending, target, segmentName(set, committed.manifest?.encrypted ? 'gpg' : 'none'));
+			reporter.note(`The run of ${date(set)} was interrupted after its backup was complete: index completed.`);
+		}
+		const left = collection.incomplete.find((candidate) => isSame(candidate, set));
+		if (left) {
+			const names = objects(left);
+			await target.delete(names);
+			reporter.note(`The run of ${date(set)} was interrupted: its ${names.length} objects were removed.`);
+		}
+		await forget(context, set);
+	}
+	return true;
+}
+
+/**
+ * Gives a set that has just been committed its segment, on the target and in the index.
+ * @throws TargetError
+ */
+export async function publish(context: SyncOptions, set: SetName, key: SegmentKey | null): Promise<void> {
+	const name = segmentName(set, key ? 'gpg' : 'none');
+	await copy(context.pending, context.target, name);
+	await takeSegment(context, set.time, context.pending, name, key);
+	await forget(context, set);
+}
+
+async function forget({ index, pending }: SyncOptions, set: SetName): Promise<void> {
+	await pending.delete([segmentName(set, 'gpg'), segmentName(set, 'none')]);
+	endRun(index, set);
+}
+
+async function copy(from: Target, to: Target, name: string): Promise<void> {
+	const object = to.create(name);
+	try {
+		for await (const chunk of from.stream(name)) await object.write(chunk);
+		await object.commit();
+	} catch (error) {
+		await object.abort();
+		throw error;
+	}
+}
+
+function objects({ volumes, manifest, sigtar, segment }: BackupSet): string[] {
+	return [...volumes, manifest, sigtar, segment].flatMap((object) => (object ? [object.name] : []));
+}
+
+function isSame(a: SetName, b: SetName): boolean {
+	return a.kind === b.kind && a.start === b.start && a.time === b.time;
+}
+
+function date(set: SetName): string {
+	return new Date(set.time * 1000).toISOString();
+}

@@ -1,0 +1,82 @@
+/**
+ * What a set records of each entry besides its data: the signature for the next increment (in the sigtar) and the
+ * line for the index (in the segment). Signatures are made off the main thread; records wait for them in order.
+ */
+import { type SegmentLine, formatLine } from '../index/segment.js';
+import type { Metadata, SignatureRef } from '../index/entry.js';
+import { type Extent, volumeId } from '../index/extents.js';
+import { endOfArchive, padding, tarHeader } from '../volume/tar.js';
+import type { VolumeWriter } from '../volume/writer.js';
+import { tarEntry } from './difftar.js';
+
+/** Records that may wait for their signatures. Those of small files come in the order they were asked for. */
+const WAITING = 64;
+
+/** What was recorded of one path. */
+export interface Recorded {
+	path: Buffer;
+	/** null: deleted. */
+	metadata: Metadata | null;
+	extents: Extent[];
+	/** Of a regular file's content. */
+	signature: Promise<Buffer> | null;
+}
+
+export class Records {
+	readonly #sigtar: VolumeWriter;
+	readonly #segment: VolumeWriter;
+	readonly #sigtarId: number;
+	#waiting = 0;
+	#last: Promise<void> = Promise.resolve();
+	#entries = 0;
+
+	constructor(setTime: number, sigtar: VolumeWriter, segment: VolumeWriter) {
+		this.#sigtar = sigtar;
+		this.#segment = segment;
+		this.#sigtarId = volumeId(setTime, 0);
+	}
+
+	/** The segment's first line. */
+	begin(set: Extract<SegmentLine, { kind: 'set' }>['set']): void {
+		this.#last = this.#segment.write(formatLine({ kind: 'set', set }));
+		this.#last.catch(() => {});
+	}
+
+	/** Resolves when another may be added. @throws what writing an earlier one failed with */
+	async add(recorded: Recorded): Promise<void> {
+		this.#waiting++;
+		// An unsuccessful signature is met when its turn comes.
+		recorded.signature?.catch(() => {});
+		this.#last = this.#last.then(() => this.#write(recorded));
+		this.#last.catch(() => {});
+		if (this.#waiting > WAITING) await this.#last;
+	}
+
+	/** Ends the sigtar's tar; the segment stays open for its volumes. @returns the number of entries recorded */
+	async finish(): Promise<number> {
+		await this.#last;
+		await this.#sigtar.write(endOfArchive(this.#sigtar.tarLength));
+		return this.#entries;
+	}
+
+	async #write({ path, metadata, extents, signature }: Recorded): Promise<void> {
+		const bytes = (await signature) ?? Buffer.alloc(0);
+		const kind = metadata === null ? 'deleted/' : metadata.type === 'file' ? 'signature/' : 'snapshot/';
+		const slash = metadata?.type === 'dir' && path.length > 0 ? '/' : '';
+		const name = Buffer.concat([Buffer.from(kind), path, Buffer.from(slash)]);
+		await this.#sigtar.write(tarHeader(tarEntry(name, metadata, bytes.length)));
+		const reference: SignatureRef = {
+			volume: this.#sigtarId,
+			offset: this.#sigtar.tarLength,
+			length: bytes.length,
+		};
+		await this.#sigtar.write(bytes);
+		await this.#sigtar.write(padding(bytes.length));
+		const line: SegmentLine = metadata
+			? { kind: 'entry', path, metadata, extents, signature: metadata.type === 'file' ? reference : null }
+			: { kind: 'deleted', path };
+		await this.#segment.write(formatLine(line));
+		this.#entries++;
+		this.#waiting--;
+	}
+}

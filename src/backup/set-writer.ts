@@ -1,0 +1,131 @@
+/**
+ * Writes one backup set in the order that makes a crash harmless: volumes, then signatures, then the manifest, which is
+ * the commit, then the segment. Before the manifest nothing that exists is changed; after it, all it names is durable.
+ */
+import { hostname } from 'node:os';
+import { type FileChange, formatManifest, type ManifestFile } from '../collection/manifest.js';
+import { manifestName, type SetName, segmentName, sigtarName } from '../collection/names.js';
+import type { Metadata } from '../index/entry.js';
+import type { Extent } from '../index/extents.js';
+import { volumeId } from '../index/extents.js';
+import type { SegmentKey } from '../index/import.js';
+import { formatLine } from '../index/segment.js';
+import type { Encryptor } from '../openpgp/encryptor.js';
+import type { ObjectWriter, Target } from '../target/target.js';
+import { VolumeWriter } from '../volume/writer.js';
+import { Difftar, protection } from './difftar.js';
+import { type Recorded, Records } from './records.js';
+
+export interface SetOptions {
+	target: Target;
+	/** Where the segment waits until the manifest is on the target. */
+	pending: Target;
+	encryptor: Encryptor | null;
+	set: SetName;
+	/** Time of the chain's full set, s. */
+	chain: number;
+	/** Absolute, without a slash at its end; for the manifest. */
+	source: Buffer;
+	/** Bytes. */
+	volumeSize: number;
+}
+
+export class SetWriter {
+	readonly difftar: Difftar;
+	readonly #options: SetOptions;
+	readonly #objects: ObjectWriter[] = [];
+	readonly #sigtar: VolumeWriter;
+	readonly #sigtarObject: ObjectWriter;
+	readonly #segment: VolumeWriter;
+	readonly #segmentObject: ObjectWriter;
+	readonly #records: Records;
+	readonly #files: ManifestFile[] = [];
+
+	constructor(options: SetOptions) {
+		this.#options = options;
+		const { target, pending, encryptor, set, chain } = options;
+		this.difftar = new Difftar(options);
+		const sigtar = sigtarName(set, protection(encryptor));
+		this.#sigtarObject = this.#create(target, sigtar);
+		this.#sigtar = new VolumeWriter(this.#sigtarObject, sigtar, encryptor);
+		const segment = segmentName(set, protection(encryptor));
+		this.#segmentObject = this.#create(pending, segment);
+		this.#segment = new VolumeWriter(this.#segmentObject, segment, encryptor);
+		this.#records = new Records(set.time, this.#sigtar, this.#segment);
+		this.#records.begin({ ...set, chain });
+	}
+
+	/** Records a path whose data, if any, is in the difftar. */
+	add(path: Buffer, metadata: Metadata, extents: Extent[], signature: Promise<Buffer> | null): Promise<void> {
+		return this.#records.add({ path, metadata, extents, signature });
+	}
+
+	/** An entry that has no data. */
+	async addPlain(path: Buffer, metadata: Metadata): Promise<void> {
+		await this.difftar.add('snapshot', path, metadata, Buffer.alloc(0));
+		await this.add(path, metadata, [], null);
+	}
+
+	async addDeleted(path: Buffer): Promise<void> {
+		await this.difftar.add('deleted', path, null, Buffer.alloc(0));
+		const recorded: Recorded = { path, metadata: null, extents: [], signature: null };
+		await this.#records.add(recorded);
+	}
+
+	/** For the manifest: a regular file that this set touches. */
+	touched(type: FileChange, path: Buffer): void {
+		this.#files.push({ type, path });
+	}
+
+	/**
+	 * Puts everything but the manifest and the segment on the target; the segment is complete in the pending folder.
+	 * @returns the segment's key; null when the set is not encrypted
+	 */
+	async complete(): Promise<SegmentKey | null> {
+		const { set, pending } = this.#options;
+		const entries = await this.#records.finish();
+		await this.difftar.finish();
+		const sigtar = await this.#sigtar.finish();
+		await this.#sigtarObject.commit();
+		for (const stored of this.difftar.stored) await this.#segment.write(formatLine({ kind: 'volume', ...stored }));
+		await this.#segment.write(formatLine({ kind: 'volume', id: volumeId(set.time, 0), volume: sigtar }));
+		await this.#segment.write(formatLine({ kind: 'end', entries }));
+		const segment = await this.#segment.finish();
+		await this.#segmentObject.commit();
+		if (!segment.key) return null;
+		// The packets before the encrypted one, whose tag stands just before its body.
+		return { header: await pending.read(segment.name, 0, segment.body - 1), key: segment.key };
+	}
+
+	/** The commit. @throws TargetError: whether the manifest is on the target is not known then */
+	async commit(): Promise<void> {
+		const { target, encryptor, set, source } = this.#options;
+		const manifest = formatManifest({
+			hostname: hostname().split('.')[0] ?? null,
+			localdir: source.length === 0 ? Buffer.from('/') : source,
+			volumes: this.difftar.volumes,
+			files: this.#files,
+		});
+		const name = manifestName(set, protection(encryptor));
+		const object = this.#create(target, name);
+		if (encryptor) {
+			const writer = new VolumeWriter(object, name, encryptor);
+			await writer.write(manifest);
+			await writer.finish();
+		} else {
+			await object.write(manifest);
+		}
+		await object.commit();
+	}
+
+	/** Leaves no half-written object behind. */
+	async abort(): Promise<void> {
+		await Promise.allSettled([this.difftar.abort(), ...this.#objects.map((object) => object.abort())]);
+	}
+
+	#create(target: Target, name: string): ObjectWriter {
+		const object = target.create(name);
+		this.#objects.push(object);
+		return object;
+	}
+}

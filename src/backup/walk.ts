@@ -1,0 +1,149 @@
+/**
+ * What differs between the source and the snapshot before: a walk of both side by side, in tuple order of paths (the
+ * order of duplicity's format). Memory holds the directories on the way down only.
+ */
+import type { Entry, Metadata, SnapshotSet } from '../index/entry.js';
+import type { Index } from '../index/index.js';
+import { childPath, listNames, readMetadata, sourcePath } from './source.js';
+
+export type Change =
+	/** `previous`: the entry at this path in the snapshot before, whatever its type; null when there was none. */
+	| { kind: 'stored'; path: Buffer; metadata: Metadata; previous: Entry | null }
+	| { kind: 'deleted'; path: Buffer; previous: Entry }
+	| { kind: 'same'; path: Buffer; previous: Entry };
+
+export interface WalkSource {
+	readonly root: Buffer;
+	/** Whether a path relative to the root is backed up. 'scan': a directory that is if something inside is. */
+	select(path: Buffer, isDirectory: boolean): 'include' | 'exclude' | 'scan';
+	/** Told of what could not be read: it keeps its state in the snapshot before. */
+	unreadable(path: Buffer, error: unknown): void;
+	/** Told of what a backup has no place for. */
+	skipped(path: Buffer): void;
+}
+
+export interface Before {
+	readonly index: Index;
+	readonly set: SnapshotSet;
+}
+
+/** @param before null for a full backup. @throws the system's error when the root itself cannot be read */
+export function* walk(source: WalkSource, before: Before | null): Generator<Change> {
+	const path = Buffer.alloc(0);
+	const metadata = readMetadata(sourcePath(source.root, path));
+	if (!metadata) return;
+	const previous = before?.index.root(before.set) ?? null;
+	yield* present(source, before, path, metadata, previous);
+}
+
+function* present(
+	source: WalkSource,
+	before: Before | null,
+	path: Buffer,
+	metadata: Metadata,
+	previous: Entry | null,
+): Generator<Change> {
+	if (previous && isSame(previous, metadata)) yield { kind: 'same', path, previous };
+	else yield { kind: 'stored', path, metadata, previous };
+	const former = before && previous?.type === 'dir' ? before.index.list(before.set, previous.node) : [];
+	if (metadata.type === 'dir') {
+		yield* children(source, before, path, former);
+	} else {
+		for (const entry of former) yield* gone(before, childPath(path, entry.name), entry);
+	}
+}
+
+/** A directory's children, now and before, merged by name. */
+function* children(
+	source: WalkSource,
+	before: Before | null,
+	parent: Buffer,
+	former: Entry[],
+): Generator<Change> {
+	let names: Buffer[];
+	try {
+		names = listNames(sourcePath(source.root, parent));
+	} catch (error) {
+		source.unreadable(parent, error);
+		return;
+	}
+	let next = 0;
+	for (const name of names) {
+		for (; next < former.length; next++) {
+			const entry = former[next] as Entry;
+			if (Buffer.compare(entry.name, name) >= 0) break;
+			yield* gone(before, childPath(parent, entry.name), entry);
+		}
+		const candidate = former[next];
+		const previous = candidate?.name.equals(name) ? candidate : null;
+		if (previous) next++;
+		yield* child(source, before, childPath(parent, name), previous);
+	}
+	for (const entry of former.slice(next)) yield* gone(before, childPath(parent, entry.name), entry);
+}
+
+function* child(
+	source: WalkSource,
+	before: Before | null,
+	path: Buffer,
+	previous: Entry | null,
+): Generator<Change> {
+	let metadata: Metadata | null;
+	try {
+		metadata = readMetadata(sourcePath(source.root, path));
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+			if (previous) yield* gone(before, path, previous);
+		} else {
+			source.unreadable(path, error);
+		}
+		return;
+	}
+	if (!metadata) source.skipped(path);
+	else if (isSelected(source, path, metadata.type === 'dir')) {
+		yield* present(source, before, path, metadata, previous);
+		return;
+	}
+	if (previous) yield* gone(before, path, previous);
+}
+
+/** A directory that is only scanned counts when anything inside it does. */
+function isSelected(source: WalkSource, path: Buffer, isDirectory: boolean): boolean {
+	const answer = source.select(path, isDirectory);
+	if (answer !== 'scan') return answer === 'include';
+	try {
+		return listNames(sourcePath(source.root, path)).some((name) => {
+			const inside = childPath(path, name);
+			const type = readMetadata(sourcePath(source.root, inside))?.type;
+			return type !== undefined && isSelected(source, inside, type === 'dir');
+		});
+	} catch (error) {
+		source.unreadable(path, error);
+		return false;
+	}
+}
+
+/** A path that is not there any more, and all that was below it. */
+function* gone(before: Before | null, path: Buffer, entry: Entry): Generator<Change> {
+	yield { kind: 'deleted', path, previous: entry };
+	if (before && entry.type === 'dir') {
+		for (const below of before.index.list(before.set, entry.node)) {
+			yield* gone(before, childPath(path, below.name), below);
+		}
+	}
+}
+
+function isSame(before: Entry, now: Metadata): boolean {
+	return (
+		before.type === now.type &&
+		before.mode === now.mode &&
+		before.uid === now.uid &&
+		before.gid === now.gid &&
+		before.mtime === now.mtime &&
+		(before.mtimeNs === null || before.mtimeNs === now.mtimeNs) &&
+		before.size === now.size &&
+		before.devMajor === now.devMajor &&
+		before.devMinor === now.devMinor &&
+		(now.link === null || now.link.equals(before.link ?? Buffer.alloc(0)))
+	);
+}

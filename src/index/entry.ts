@@ -1,0 +1,49 @@
+/** One path in a snapshot, as the index knows it. */
+export type EntryType = 'file' | 'dir' | 'symlink' | 'fifo' | 'chardev' | 'blockdev';
+
+/** What a tar header says of an entry, and `stat` shows. */
+export interface Metadata {
+	readonly type: EntryType;
+	/** Permission bits, 0 to 0o7777. */
+	readonly mode: number;
+	readonly uid: number;
+	readonly gid: number;
+	/** Names of owner and group where the backup was made; empty when they had none. */
+	readonly uname: Buffer;
+	readonly gname: Buffer;
+	/** Seconds. */
+	readonly mtime: number;
+	/** Nanoseconds below the second; null when not known. */
+	readonly mtimeNs: number | null;
+	/** Bytes; of a symlink, of its target. */
+	readonly size: number;
+	/** A symlink's target. */
+	readonly link: Buffer | null;
+	readonly devMajor: number;
+	readonly devMinor: number;
+}
+
+export interface Entry extends Metadata {
+	readonly node: number;
+	/** Last component of the path; empty for the root. */
+	readonly name: Buffer;
+}
+
+/** Where an rsync signature lies in a sigtar. */
+export interface SignatureRef {
+	readonly volume: number;
+	readonly offset: number;
+	readonly length: number;
+}
+
+/** A snapshot: the source tree as it was at a set's time. */
+export interface SnapshotSet {
+	readonly id: number;
+	readonly kind: 'full' | 'inc';
+	/** Seconds. */
+	readonly time: number;
+	readonly start: number | null;
+	readonly chain: number;
+}
+
+export const ROOT_NODE = 1;

@@ -1,0 +1,27 @@
+/**
+ * Whether the passphrase is the one that the collection's newest set was written with. A chain of several passphrases can
+ * be written but not read back with stock; and this needs no request, because the index keeps a header to try.
+ */
+import { KeyError } from '../errors.js';
+import type { Opener } from '../openpgp/opener.js';
+import type { Index } from './index.js';
+
+/** @throws KeyError when it is another */
+export async function checkPassphrase(index: Index, opener: Opener): Promise<void> {
+	const row = index.db
+		.prepare(
+			`SELECT segment_header AS header, segment_key AS key FROM sets
+			WHERE segment_header IS NOT NULL ORDER BY time DESC LIMIT 1`,
+		)
+		.get() as { header: Buffer; key: Buffer } | undefined;
+	if (!row || !isPassphrase(row.header)) return;
+	const session = await opener.sessionKey(row.header);
+	if (session.key.equals(row.key)) return;
+	throw new KeyError('The passphrase is not the one that this collection was written with.');
+}
+
+/** Whether a message begins with a symmetric-key encrypted session key packet (tag 3), old or new form. */
+function isPassphrase(header: Buffer): boolean {
+	const first = header[0] ?? 0;
+	return (first & 0x40 ? first & 0x3f : (first >> 2) & 0x0f) === 3;
+}

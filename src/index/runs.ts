@@ -1,0 +1,44 @@
+/**
+ * Backup runs that have begun, so that the next one can heal what a killed one left: its volumes without a manifest are
+ * swept, its set without a segment gets it from the pending folder, where the segment waits as ciphertext.
+ */
+import type { SetName } from '../collection/names.js';
+import type { SegmentKey } from './import.js';
+import type { Index } from './index.js';
+
+export interface Run {
+	readonly set: SetName;
+	/** Whether its segment lies, complete, in the pending folder. */
+	readonly segmentReady: boolean;
+	/** Of that segment; null when it is not encrypted. */
+	readonly segmentKey: SegmentKey | null;
+}
+
+export function beginRun(index: Index, set: SetName): void {
+	index.db.prepare('INSERT INTO runs (time, kind, start) VALUES (?, ?, ?)').run(set.time, set.kind, set.start);
+}
+
+/** From here on, the set's segment can be had from the pending folder. Comes before the manifest goes to the target. */
+export function segmentReady(index: Index, set: SetName, key: SegmentKey | null): void {
+	index.db
+		.prepare('UPDATE runs SET segment_header = ?, segment_key = ? WHERE time = ?')
+		.run(key?.header ?? NONE, key?.key ?? NONE, set.time);
+}
+
+export function endRun(index: Index, set: SetName): void {
+	index.db.prepare('DELETE FROM runs WHERE time = ?').run(set.time);
+}
+
+export function openRuns(index: Index): Run[] {
+	const rows = index.db
+		.prepare('SELECT time, kind, start, segment_header AS header, segment_key AS key FROM runs ORDER BY time')
+		.all() as { time: number; kind: 'full' | 'inc'; start: number | null; header: Buffer | null; key: Buffer | null }[];
+	return rows.map(({ time, kind, start, header, key }) => ({
+		set: { time, kind, start },
+		segmentReady: header !== null,
+		segmentKey: header?.length && key?.length ? { header, key } : null,
+	}));
+}
+
+/** An unencrypted segment has no key. */
+const NONE = Buffer.alloc(0);

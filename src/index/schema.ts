@@ -1,0 +1,125 @@
+/**
+ * The index database: one SQLite file per collection in the cache directory, readable by its owner alone.
+ * It is only a cache of what the target's segments say: another version's file is thrown away and built again.
+ */
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+
+/** Raise it whenever the tables below change. */
+const SCHEMA_VERSION = 1;
+
+const TABLES = `
+-- One row per backup set that is indexed. id is small and stands in inode numbers; time (s) names the set.
+CREATE TABLE sets (
+	id INTEGER PRIMARY KEY,
+	time INTEGER NOT NULL UNIQUE,
+	kind TEXT NOT NULL,            -- 'full' or 'inc'
+	start INTEGER,                 -- the set it builds on; NULL for a full
+	chain INTEGER NOT NULL,        -- time of the chain's full set
+	segment_header BLOB,           -- ESK packets of its segment: proves a passphrase without asking the target
+	segment_key BLOB
+);
+-- id: see volumeId in extents.ts; number 0 is the sigtar.
+CREATE TABLE volumes (
+	id INTEGER PRIMARY KEY,
+	set_time INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	size INTEGER NOT NULL,
+	sha1 TEXT NOT NULL,
+	key BLOB,                      -- session key; NULL when not encrypted
+	body INTEGER NOT NULL,
+	tar_length INTEGER NOT NULL
+);
+CREATE TABLE frames (
+	volume INTEGER NOT NULL,
+	tar_offset INTEGER NOT NULL,
+	tar_length INTEGER NOT NULL,
+	offset INTEGER NOT NULL,
+	length INTEGER NOT NULL,
+	digest BLOB NOT NULL,          -- SHA-256 of its tar bytes
+	PRIMARY KEY (volume, tar_offset)
+) WITHOUT ROWID;
+-- One row per path that any set has shown. The root is node 1.
+CREATE TABLE nodes (
+	id INTEGER PRIMARY KEY,
+	parent INTEGER NOT NULL,
+	name BLOB NOT NULL,
+	UNIQUE (parent, name)
+);
+-- One row per version of a path: shown by the sets of its chain from first to last (times, s).
+CREATE TABLE versions (
+	node INTEGER NOT NULL,
+	chain INTEGER NOT NULL,
+	first INTEGER NOT NULL,
+	last INTEGER NOT NULL,
+	type TEXT NOT NULL,
+	mode INTEGER NOT NULL,
+	uid INTEGER NOT NULL,
+	gid INTEGER NOT NULL,
+	uname BLOB NOT NULL,
+	gname BLOB NOT NULL,
+	mtime INTEGER NOT NULL,
+	mtime_ns INTEGER,              -- the part below a second; NULL when unknown
+	size INTEGER NOT NULL,
+	link BLOB,
+	dev_major INTEGER NOT NULL,
+	dev_minor INTEGER NOT NULL,
+	extents BLOB NOT NULL,
+	sig_volume INTEGER,            -- where its rsync signature lies: sigtar, offset, length
+	sig_offset INTEGER,
+	sig_length INTEGER,
+	PRIMARY KEY (node, chain, first)
+) WITHOUT ROWID;
+-- A backup run that has begun and whose segment is not known to be on the target.
+CREATE TABLE runs (
+	time INTEGER PRIMARY KEY,
+	kind TEXT NOT NULL,
+	start INTEGER,
+	segment_header BLOB,           -- set once the segment lies, complete, in the local pending folder
+	segment_key BLOB
+);
+INSERT INTO nodes (id, parent, name) VALUES (1, 0, x'');
+`;
+
+/** Opens, or makes, the database; one of another version or a damaged one is replaced by an empty one. */
+export function openDatabase(path: string): Database.Database {
+	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+	try {
+		return prepare(new Database(path));
+	} catch (error) {
+		if (!isUnusable(error)) throw error;
+		for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
+		return prepare(new Database(path));
+	}
+}
+
+class OtherVersion extends Error {}
+
+function isUnusable(error: unknown): boolean {
+	if (error instanceof OtherVersion) return true;
+	const code = (error as { code?: string }).code ?? '';
+	return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
+}
+
+function prepare(db: Database.Database): Database.Database {
+	try {
+		chmodSync(db.name, 0o600);
+		db.pragma('busy_timeout = 60000');
+		db.pragma('journal_mode = WAL');
+		// The table of runs must survive the power: it tells the next run what to heal.
+		db.pragma('synchronous = FULL');
+		db.transaction(() => {
+			const version = db.pragma('user_version', { simple: true });
+			if (version === SCHEMA_VERSION) return;
+			const used = db.prepare("SELECT count(*) FROM sqlite_master WHERE type = 'table'").pluck().get();
+			if (version !== 0 || used !== 0) throw new OtherVersion();
+			db.exec(TABLES);
+			db.pragma(`user_version = ${SCHEMA_VERSION}`);
+		}).immediate();
+		return db;
+	} catch (error) {
+		db.close();
+		throw error;
+	}
+}

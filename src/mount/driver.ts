@@ -1,0 +1,91 @@
+/**
+ * The line between a tree and the FUSE library that shows it. The tree implements `FileSystem`, a library
+ * is wrapped as a `Driver`; neither knows the other. Shaped after FUSE's low-level protocol (inodes,
+ * listings with attributes), which path-based libraries can be put upon but not the other way round.
+ */
+import type { constants } from 'node:os';
+
+/** The inode of a file system's root directory, as FUSE fixes it. */
+export const ROOT_INO = 1;
+
+/** What stat(2) tells of an entry. */
+export interface Attributes {
+	/** Unique in the file system, the same in every mount of it; up to 2^53 - 1. */
+	ino: number;
+	type: 'file' | 'dir' | 'symlink' | 'fifo' | 'chardev' | 'blockdev';
+	/** Permission, set-id and sticky bits, 0 to 0o7777. */
+	mode: number;
+	nlink: number;
+	uid: number;
+	gid: number;
+	/** Bytes; of a symlink the length of its target. */
+	size: number;
+	/** Seconds since 1970, may have a fraction. */
+	mtime: number;
+	/** Of devices; 0 for all else. */
+	devMajor: number;
+	devMinor: number;
+}
+
+export interface DirectoryEntry {
+	name: Buffer;
+	attributes: Attributes;
+}
+
+/**
+ * A read-only tree. Every method may throw `Errno`; any other error becomes EIO and is logged.
+ *
+ * What an inode is never changes. A name keeps its inode too as long as it names a directory or a file:
+ * names may come, go, or turn into a symlink, and a symlink may point elsewhere, but a directory's name is
+ * never given to another directory while mounted, for page caches outlive a look at the name.
+ */
+export interface FileSystem {
+	getattr(ino: number): Promise<Attributes>;
+	lookup(parent: number, name: Buffer): Promise<Attributes>;
+	/** All entries but `.` and `..`. */
+	readdir(ino: number): Promise<DirectoryEntry[]>;
+	readlink(ino: number): Promise<Buffer>;
+	/** A handle from 0 to 2^31 - 1, unique while open. */
+	open(ino: number): Promise<number>;
+	/** `length` bytes from `offset`; fewer only where the file ends. */
+	read(handle: number, offset: number, length: number): Promise<Buffer>;
+	release(handle: number): Promise<void>;
+	/** Must answer from memory: `df` and file managers call it at any moment. Sizes in blocks of `blockSize` bytes. */
+	statfs(): Promise<{ blockSize: number; blocks: number; files: number }>;
+}
+
+/** An error of the system, by its name in errno(3). */
+export class Errno extends Error {
+	readonly code: keyof typeof constants.errno;
+
+	constructor(code: keyof typeof constants.errno, message: string = code, options?: { cause?: unknown }) {
+		super(message, options);
+		this.name = 'Errno';
+		this.code = code;
+	}
+}
+
+export interface MountOptions {
+	/** Let other users in; the permission bits still hold for them. */
+	allowOther: boolean;
+	/** Show every entry as owned by this user. */
+	uid?: number;
+	/** Show every entry as owned by this group. */
+	gid?: number;
+	/** Show every entry with the permission bits that are not in here, as mount(8) has it. */
+	umask?: number;
+	/** What the mount table shows as the source. */
+	fsname: string;
+}
+
+export interface Mounted {
+	/** Fulfilled when the kernel has let go of the file system, whoever unmounted it. */
+	unmounted: Promise<void>;
+	/** Unmounts and waits for that; throws `TsdupError` if it is in use. */
+	unmount(): Promise<void>;
+}
+
+export interface Driver {
+	/** Fulfilled when the tree can be listed. `mountpoint` is absolute and came through `prepareMountpoint`. */
+	mount(mountpoint: string, fs: FileSystem, options: MountOptions): Promise<Mounted>;
+}

@@ -1,0 +1,50 @@
+/**
+ * The body of a SEIPD version 1 packet (tag 18, RFC 9580 5.13.1), as a stream: version octet, then CFB of prefix, packets
+ * and MDC. Bytes that it yields are authenticated only when it has ended without an error.
+ */
+import { createHash } from 'node:crypto';
+import { DamageError, KeyError, TsdupError } from '../errors.js';
+import { ByteReader } from './bytes.js';
+import { checkPrefix, decipher, type SessionKey } from './session-key.js';
+
+const PREFIX = 18;
+/** d3 14, then a SHA-1 over all plaintext including these two octets. */
+const MDC = 22;
+
+/**
+ * @throws KeyError when the session key does not fit, DamageError when the body was altered or cut off, TsdupError for
+ * versions and ciphers that are not supported; and what `sessionKey` throws
+ */
+export async function* decryptBody(
+	body: AsyncIterable<Buffer>,
+	sessionKey: () => Promise<SessionKey>,
+): AsyncGenerator<Buffer, void, void> {
+	const reader = new ByteReader(body);
+	try {
+		const version = (await reader.exactly(1)).readUInt8(0);
+		if (version === 2) throw new TsdupError('AEAD encrypted data (version 2) is not supported yet');
+		if (version !== 1) throw new DamageError(`encrypted data of a version that does not exist: ${version}`);
+		const aes = decipher(await sessionKey());
+		const prefix = aes.update(await reader.exactly(PREFIX));
+		if (!checkPrefix(prefix)) {
+			throw new KeyError('the passphrase or key does not open this message (or its first bytes are damaged)');
+		}
+		const hash = createHash('sha1').update(prefix);
+		let held: Buffer = Buffer.alloc(0);
+		for (let piece = await reader.some(Infinity); piece !== null; piece = await reader.some(Infinity)) {
+			const plain = Buffer.concat([held, aes.update(piece)]);
+			const end = Math.max(0, plain.length - MDC);
+			held = plain.subarray(end);
+			if (end === 0) continue;
+			const content = plain.subarray(0, end);
+			hash.update(content);
+			yield content;
+		}
+		const digest = hash.update(held.subarray(0, 2)).digest();
+		if (held.length !== MDC || held.readUInt16BE(0) !== 0xd314 || !digest.equals(held.subarray(2))) {
+			throw new DamageError('the encrypted data was altered or damaged: its checksum (MDC) is wrong');
+		}
+	} finally {
+		await reader.close();
+	}
+}

@@ -1,0 +1,165 @@
+/**
+ * Who can open what is stored: gets session keys out of the packets at the start of messages. One Opener lives as long as a
+ * run or a mount, since it remembers what is costly: keys derived from the passphrase, unlocked secret keys.
+ */
+import * as openpgp from 'openpgp';
+import { DamageError, KeyError, TsdupError } from '../errors.js';
+import { ByteReader } from './bytes.js';
+import type { Gpg } from './gpg.js';
+import { keyPolicy } from './keyring.js';
+import { nextPacket, wholeBody } from './packet-reader.js';
+import type { SessionKey } from './session-key.js';
+import { PassphraseOpener } from './skesk.js';
+
+export interface OpenerKeys {
+	/** Opens messages encrypted with a passphrase, and unlocks secret keys, in the profile and in GnuPG. */
+	readonly passphrase?: string | undefined;
+	readonly secretKeys?: readonly openpgp.PrivateKey[];
+	/** Asked last, for keys that only it has. */
+	readonly gpg?: Gpg;
+}
+
+/** A message to a passphrase has one packet; each costs a slow derivation, so an attacker's thousands are not tried. */
+const MAX_SKESK = 8;
+const HIDDEN = '0'.repeat(16);
+
+export class Opener {
+	readonly #passphrase: string | undefined;
+	readonly #secretKeys: readonly openpgp.PrivateKey[];
+	readonly #gpg: Gpg | undefined;
+	readonly #skesk: PassphraseOpener | undefined;
+	readonly #unlocked = new Map<openpgp.PrivateKey, Promise<openpgp.PrivateKey | null>>();
+
+	constructor({ passphrase, secretKeys = [], gpg }: OpenerKeys) {
+		this.#passphrase = passphrase === '' ? undefined : passphrase;
+		this.#secretKeys = secretKeys;
+		this.#gpg = gpg;
+		this.#skesk = this.#passphrase === undefined ? undefined : new PassphraseOpener(this.#passphrase);
+	}
+
+	/**
+	 * The session key of the message that begins with these PKESK and SKESK packets. A wrong passphrase may go unnoticed here;
+	 * then `checkPrefix` of the decrypted message tells.
+	 * @throws KeyError naming the keys that would open it, DamageError for garbled packets, TsdupError for unsupported ones
+	 */
+	async sessionKey(header: Buffer): Promise<SessionKey> {
+		const { pkesk, skesk } = await parseHeader(header);
+		const recipients = pkesk.map(({ body }) => body.toString('hex', 1, 9));
+		const reasons: string[] = [];
+		const found =
+			(await this.#withSecretKeys(pkesk, recipients, reasons)) ??
+			(await this.#withPassphrase(skesk)) ??
+			(await this.#withGpg(pkesk, reasons));
+		if (found === null) throw this.#cannotOpen(recipients, skesk.length > 0, reasons);
+		return found;
+	}
+
+	async #withSecretKeys(
+		pkesk: EncryptedKey[],
+		recipients: string[],
+		reasons: string[],
+	): Promise<SessionKey | null> {
+		for (const locked of this.#secretKeys) {
+			const ids = locked.getKeyIDs().map((id) => id.toHex());
+			if (!recipients.some((id) => id === HIDDEN || ids.includes(id))) continue;
+			const key = await this.#unlock(locked);
+			if (key === null) {
+				reasons.push(`the passphrase does not unlock secret key ${locked.getKeyID().toHex().toUpperCase()}`);
+				continue;
+			}
+			try {
+				const binaryMessage = Buffer.concat(pkesk.map(({ raw }) => raw));
+				const message = await openpgp.readMessage({ binaryMessage });
+				const keys = await openpgp.decryptSessionKeys({ message, decryptionKeys: key, config: keyPolicy });
+				const [first] = keys;
+				if (first?.algorithm) {
+					return { algorithm: openpgp.enums.symmetric[first.algorithm], key: Buffer.from(first.data) };
+				}
+			} catch (cause) {
+				// To be expected with a hidden recipient, who may be any of the keys.
+				reasons.push(`${locked.getKeyID().toHex().toUpperCase()}: ${(cause as Error).message}`);
+			}
+		}
+		return null;
+	}
+
+	#unlock(locked: openpgp.PrivateKey): Promise<openpgp.PrivateKey | null> {
+		let unlocked = this.#unlocked.get(locked);
+		if (unlocked === undefined) {
+			unlocked = locked.isDecrypted()
+				? Promise.resolve(locked)
+				: openpgp
+						.decryptKey({ privateKey: locked, passphrase: this.#passphrase ?? '', config: keyPolicy })
+						.catch(() => null);
+			this.#unlocked.set(locked, unlocked);
+		}
+		return unlocked;
+	}
+
+	async #withPassphrase(skesk: EncryptedKey[]): Promise<SessionKey | null> {
+		if (this.#skesk === undefined) return null;
+		for (const { body } of skesk) {
+			const found = await this.#skesk.open(body);
+			if (found !== null) return found;
+		}
+		return null;
+	}
+
+	async #withGpg(pkesk: EncryptedKey[], reasons: string[]): Promise<SessionKey | null> {
+		if (this.#gpg === undefined || pkesk.length === 0) return null;
+		try {
+			return await this.#gpg.sessionKey(Buffer.concat(pkesk.map(({ raw }) => raw)), this.#passphrase);
+		} catch (error) {
+			if (!(error instanceof TsdupError)) throw error;
+			reasons.push(error.message);
+			return null;
+		}
+	}
+
+	#cannotOpen(recipients: string[], byPassphrase: boolean, reasons: string[]): KeyError {
+		const because = reasons.map((reason) => `\n  ${reason}`).join('');
+		if (recipients.length === 0) {
+			return new KeyError(
+				this.#passphrase === undefined
+					? 'The message is encrypted with a passphrase: set GPG_PW in the profile, or PASSPHRASE.'
+					: 'The passphrase does not open the message: check GPG_PW in the profile, or PASSPHRASE.',
+			);
+		}
+		const named = [...new Set(recipients)].map((id) =>
+			id === HIDDEN ? 'a hidden recipient' : id.toUpperCase(),
+		);
+		return new KeyError(
+			`No key here opens the message. It opens with the secret key of ${named.join(' or ')}` +
+				`${byPassphrase ? ', or with a passphrase' : ''}. Import that key into GnuPG or put it into the profile ` +
+				`as gpgkey.ID.sec.asc, with its passphrase as GPG_PW.${because}`,
+		);
+	}
+}
+
+/** A PKESK or SKESK packet. */
+interface EncryptedKey {
+	readonly raw: Buffer;
+	readonly body: Buffer;
+}
+
+async function parseHeader(header: Buffer): Promise<{ pkesk: EncryptedKey[]; skesk: EncryptedKey[] }> {
+	const pkesk: EncryptedKey[] = [];
+	const skesk: EncryptedKey[] = [];
+	const reader = new ByteReader(
+		(async function* () {
+			yield header;
+		})(),
+	);
+	for (let packet = await nextPacket(reader); packet !== null; packet = await nextPacket(reader)) {
+		const body = await wholeBody(packet, header.length);
+		const version = packet.tag === 1 ? 3 : 4;
+		if (body[0] !== version) {
+			throw new TsdupError(`session key packets of version ${body[0] ?? 'none'} are not supported yet`);
+		}
+		(packet.tag === 1 ? pkesk : skesk).push({ raw: Buffer.concat([packet.header, body]), body });
+	}
+	if (pkesk.length + skesk.length === 0)
+		throw new DamageError('the OpenPGP message names no key or passphrase');
+	if (skesk.length > MAX_SKESK) throw new DamageError('the OpenPGP message has too many passphrases');
+	return { pkesk, skesk };
+}

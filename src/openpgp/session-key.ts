@@ -1,0 +1,62 @@
+/**
+ * The session key of a message and the ciphers it may belong to. Pure; used by all of src/openpgp and by whoever
+ * decrypts ranges of a message with a key that was kept.
+ */
+import { createCipheriv, createDecipheriv, type Decipher } from 'node:crypto';
+import { TsdupError } from '../errors.js';
+
+export interface SessionKey {
+	/** OpenPGP cipher id (RFC 9580 9.3): 7, 8, 9 = AES-128, -192, -256. */
+	readonly algorithm: number;
+	readonly key: Buffer;
+}
+
+/** OpenPGP id of the cipher that every message of ours uses. */
+export const AES_256 = 9;
+
+const keyBytes = new Map([
+	[7, 16],
+	[8, 24],
+	[AES_256, 32],
+]);
+
+/** Key length in bytes of a cipher id. @throws TsdupError for a cipher that is not AES */
+export function keyLength(algorithm: number): number {
+	const bytes = keyBytes.get(algorithm);
+	if (bytes === undefined) {
+		throw new TsdupError(
+			`encrypted with OpenPGP cipher ${algorithm}, which is not supported yet (only AES is)`,
+		);
+	}
+	return bytes;
+}
+
+const zeroIv = Buffer.alloc(16);
+
+/** CFB with a zero IV, as all of OpenPGP uses it. @throws TsdupError when the key is not an AES key of its length */
+export function decipher({ algorithm, key }: SessionKey): Decipher {
+	return createDecipheriv(cfbName(algorithm, key), key, zeroIv);
+}
+
+/** Encrypts `plain` with CFB and a zero IV. @throws TsdupError as `decipher` */
+export function encipher({ algorithm, key }: SessionKey, plain: Buffer): Buffer {
+	return createCipheriv(cfbName(algorithm, key), key, zeroIv).update(plain);
+}
+
+function cfbName(algorithm: number, key: Buffer): string {
+	const bytes = keyLength(algorithm);
+	if (key.length !== bytes) {
+		throw new TsdupError(
+			`a session key of ${key.length} bytes does not fit its cipher, which needs ${bytes}`,
+		);
+	}
+	return `aes-${bytes * 8}-cfb`;
+}
+
+/**
+ * Whether a session key is the right one, as far as the first 18 decrypted bytes of a message can tell: 16 random bytes,
+ * of which the last two are repeated. One of 65536 wrong keys passes.
+ */
+export function checkPrefix(first18plain: Buffer): boolean {
+	return first18plain.length >= 18 && first18plain.readUInt16BE(14) === first18plain.readUInt16BE(16);
+}

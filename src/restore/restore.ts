@@ -1,0 +1,95 @@
+/**
+ * Writes an entry of a snapshot, with everything below it, into the file system. Nothing that exists is overwritten; what
+ * cannot be restored is reported and the rest goes on. Contents come first, then a directory's own metadata.
+ */
+import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs';
+import { DamageError, TsdupError, UsageError } from '../errors.js';
+import type { Entry, SnapshotSet } from '../index/entry.js';
+import type { Snapshots } from '../snapshots/snapshots.js';
+import { applyMetadata, makeSpecial } from './metadata.js';
+
+/** Bytes read at once: a few frames. */
+const CHUNK = 4 * 2 ** 20;
+
+export interface RestoreReport {
+	files: number;
+	bytes: number;
+	/** Paths that could not be restored as they were, and why. */
+	problems: { path: Buffer; reason: string; error: unknown }[];
+}
+
+/**
+ * @param destination what the entry becomes: must be absent, or an empty directory when the entry is one
+ * @throws UsageError when it is something else
+ */
+export async function restore(
+	snapshots: Snapshots,
+	set: SnapshotSet,
+	entry: Entry,
+	destination: Buffer,
+): Promise<RestoreReport> {
+	refuseToOverwrite(destination, entry);
+	const report: RestoreReport = { files: 0, bytes: 0, problems: [] };
+	await restoreEntry({ snapshots, set, report }, entry, destination);
+	return report;
+}
+
+interface Job {
+	snapshots: Snapshots;
+	set: SnapshotSet;
+	report: RestoreReport;
+}
+
+async function restoreEntry(job: Job, entry: Entry, path: Buffer): Promise<void> {
+	try {
+		if (entry.type === 'dir') await restoreDirectory(job, entry, path);
+		else if (entry.type === 'file') await restoreFile(job, entry, path);
+		else makeSpecial(path, entry);
+		job.report.files++;
+		for (const reason of applyMetadata(path, entry)) job.report.problems.push({ path, reason, error: null });
+	} catch (error) {
+		const reason = error instanceof Error ? error.message : String(error);
+		job.report.problems.push({ path, reason, error });
+	}
+}
+
+async function restoreDirectory(job: Job, entry: Entry, path: Buffer): Promise<void> {
+	mkdirSync(path, { recursive: true, mode: 0o700 });
+	for (const child of job.snapshots.list(job.set, entry.node)) {
+		await restoreEntry(job, child, Buffer.concat([path, Buffer.from('/'), child.name]));
+	}
+}
+
+async function restoreFile(job: Job, entry: Entry, path: Buffer): Promise<void> {
+	const reader = job.snapshots.open(job.set, entry);
+	const fd = openSync(path, 'wx', 0o600);
+	try {
+		for (let offset = 0; offset < reader.size; ) {
+			const bytes = await reader.read(offset, CHUNK);
+			if (bytes.length === 0) throw new DamageError('The backup holds less of this file than it should.');
+			writeFully(fd, bytes);
+			offset += bytes.length;
+			job.report.bytes += bytes.length;
+		}
+	} finally {
+		closeSync(fd);
+	}
+}
+
+function writeFully(fd: number, bytes: Buffer): void {
+	for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+}
+
+function refuseToOverwrite(destination: Buffer, entry: Entry): void {
+	const stat = lstatSync(destination, { throwIfNoEntry: false });
+	if (!stat) return;
+	const empty = stat.isDirectory() && readdirSync(destination).length === 0;
+	if (entry.type === 'dir' && empty) return;
+	throw new UsageError(`${destination} exists: restore into an absent path or an empty folder.`);
+}
+
+/** The gravest of a report's problems; undefined when all went well. */
+export function gravest(report: RestoreReport): TsdupError | undefined {
+	const errors = report.problems.map(({ error }) => error).filter((error) => error instanceof TsdupError);
+	return errors.sort((a, b) => b.exit - a.exit)[0];
+}

@@ -1,0 +1,86 @@
+/**
+ * rsync signatures of file content, as duplicity stores them in sigtars: MD4 cut to 8 bytes, classic rolling sum.
+ * The backup writes them beside every regular file and computes the next run's deltas against them.
+ */
+import { DamageError } from '../errors.js';
+import { native, type Run } from './native.js';
+
+const HEADER = 12;
+const WEAK = 4;
+const UNIT = 512;
+
+/** Square root of the largest safe integer, rounded up to a power of two: no file calls for a longer block. */
+const LONGEST_BLOCK = 2 ** 27;
+
+/** Magic number to the full length of its strong sums in bytes: MD4 and BLAKE2, each with either rolling sum. */
+const STRONG = new Map([
+	[0x72730136, 16],
+	[0x72730137, 32],
+	[0x72730146, 16],
+	[0x72730147, 32],
+]);
+
+/**
+ * Block length in bytes for a file of `fileSize` bytes, as duplicity >= 3.0.3 chooses it: about the square root,
+ * which makes signature and delta equally long at best.
+ */
+export function blockLength(fileSize: number): number {
+	return Math.max(UNIT, Math.ceil(Math.floor(Math.sqrt(fileSize)) / UNIT) * UNIT);
+}
+
+/** The signature of a whole file held in memory, in one job on the thread pool. */
+export async function signatureOf(content: Buffer, blockLength: number): Promise<Buffer> {
+	return native().signatureJob(blockLength)(content, true);
+}
+
+/**
+ * The signature of a file that is read in pieces, of any sizes. Await each call before the next; a chunk must not
+ * change until its call has settled. The signature is all the calls' bytes together.
+ */
+export class SignatureStream {
+	readonly #run: Run;
+
+	/** `blockLength` in bytes. */
+	constructor(blockLength: number) {
+		this.#run = native().signatureJob(blockLength);
+	}
+
+	/** Resolves to the signature bytes that became available, maybe none. */
+	async update(chunk: Buffer): Promise<Buffer> {
+		return this.#run(chunk, false);
+	}
+
+	/** The file is over; resolves to the rest of its signature. */
+	async final(): Promise<Buffer> {
+		return this.#run(Buffer.alloc(0), true);
+	}
+}
+
+/** Throws DamageError when these bytes are no signature of a kind that librsync knows, or are cut off in a block. */
+export function checkSignature(signature: Buffer): void {
+	if (signature.length < HEADER) {
+		throw new DamageError(
+			`A stored signature is cut off: ${signature.length} bytes, its header alone has 12`,
+		);
+	}
+	const magic = signature.readUInt32BE(0);
+	const block = signature.readUInt32BE(4);
+	const strong = signature.readUInt32BE(8);
+	const longest = STRONG.get(magic);
+	if (longest === undefined) {
+		throw new DamageError(
+			`A stored signature begins with 0x${magic.toString(16)}, which is no kind of signature`,
+		);
+	}
+	if (block < 1 || block > LONGEST_BLOCK) {
+		throw new DamageError(`A stored signature has an impossible block length, ${block} bytes`);
+	}
+	if (strong < 1 || strong > longest) {
+		throw new DamageError(`A stored signature has an impossible strong sum length, ${strong} bytes`);
+	}
+	if ((signature.length - HEADER) % (WEAK + strong) !== 0) {
+		throw new DamageError(
+			`A stored signature is cut off inside a block's sums, at ${signature.length} bytes`,
+		);
+	}
+}

@@ -1,0 +1,109 @@
+/**
+ * The read-only tree of one collection: which snapshots there are, what is in them, and what is in a file.
+ * Restore, listing and the mount are thin adapters of this; nothing of FUSE or of a terminal is in here.
+ */
+import type { Content } from '../content/content.js';
+import type { Entry, SnapshotSet } from '../index/entry.js';
+import { ExtentMap } from '../index/extents.js';
+import type { Index } from '../index/index.js';
+
+export interface Totals {
+	readonly files: number;
+	readonly bytes: number;
+}
+
+export class Snapshots {
+	readonly #index: Index;
+	readonly #content: Content;
+	readonly #sets: readonly SnapshotSet[];
+	readonly #totals = new Map<number, Totals>();
+
+	/** Shows the sets that the index knows at this moment. */
+	constructor(index: Index, content: Content) {
+		this.#index = index;
+		this.#content = content;
+		this.#sets = index.sets();
+	}
+
+	/** Oldest first. */
+	sets(): readonly SnapshotSet[] {
+		return this.#sets;
+	}
+
+	/** The newest set that is not after `time` (s); undefined when the first one is after it. */
+	at(time: number): SnapshotSet | undefined {
+		return this.#sets.findLast((set) => set.time <= time);
+	}
+
+	root(set: SnapshotSet): Entry | undefined {
+		return this.#index.root(set);
+	}
+
+	entry(set: SnapshotSet, node: number): Entry | undefined {
+		return this.#index.entry(set, node);
+	}
+
+	/** In bytewise order of names. */
+	list(set: SnapshotSet, directory: number): Entry[] {
+		return this.#index.list(set, directory);
+	}
+
+	lookup(set: SnapshotSet, directory: number, name: Buffer): Entry | undefined {
+		return this.#index.lookup(set, directory, name);
+	}
+
+	/** The entry of a path relative to the source; slashes at its ends, and doubled ones, don't matter. */
+	find(set: SnapshotSet, path: Buffer): Entry | undefined {
+		let entry = this.root(set);
+		for (const name of components(path)) {
+			if (entry?.type !== 'dir') return undefined;
+			entry = this.lookup(set, entry.node, name);
+		}
+		return entry;
+	}
+
+	/** A regular file's content, to be read at any offset. */
+	open(set: SnapshotSet, entry: Entry): FileReader {
+		return new FileReader(this.#content, new ExtentMap(this.#index.extents(set, entry.node)));
+	}
+
+	/** Entries and bytes in a snapshot. */
+	totals(set: SnapshotSet): Totals {
+		let totals = this.#totals.get(set.id);
+		if (!totals) {
+			totals = this.#index.totals(set);
+			this.#totals.set(set.id, totals);
+		}
+		return totals;
+	}
+}
+
+export class FileReader {
+	readonly #content: Content;
+	readonly #map: ExtentMap;
+
+	constructor(content: Content, map: ExtentMap) {
+		this.#content = content;
+		this.#map = map;
+	}
+
+	/** Bytes. */
+	get size(): number {
+		return this.#map.length;
+	}
+
+	/** Up to `length` bytes from `offset`; fewer only at the end of the file. @throws DamageError, TargetError */
+	read(offset: number, length: number): Promise<Buffer> {
+		const start = Math.min(offset, this.size);
+		return this.#content.read(this.#map.slice(start, Math.min(length, this.size - start)));
+	}
+}
+
+function components(path: Buffer): Buffer[] {
+	// Latin-1 keeps every byte while the string functions do the splitting.
+	return path
+		.toString('latin1')
+		.split('/')
+		.filter((name) => name !== '' && name !== '.')
+		.map((name) => Buffer.from(name, 'latin1'));
+}

@@ -1,0 +1,26 @@
+/** From a location to a target that works on it. The AWS SDK (90 ms, 20 MiB) is loaded for S3 only. */
+import { mkdir } from 'node:fs/promises';
+import { TargetError } from '../errors.js';
+import { FolderTarget } from './file.js';
+import type { Target } from './target.js';
+import type { TargetLocation } from './url.js';
+
+export type { TargetLocation } from './url.js';
+
+/**
+ * @param options.create make a missing folder, mode 0700 (a backup does); a missing bucket is never made.
+ *   Without it, a missing folder is told by the first request.
+ * @throws TargetError
+ */
+export async function openTarget(location: TargetLocation, options: { create: boolean }): Promise<Target> {
+	if (location.kind === 's3') {
+		const { S3Target } = await import('./s3.js');
+		return new S3Target(location);
+	}
+	if (options.create) {
+		await mkdir(location.path, { recursive: true, mode: 0o700 }).catch((cause) => {
+			throw new TargetError(`Cannot make the target folder ${location.path}: ${cause.message}`, { cause });
+		});
+	}
+	return new FolderTarget(location.path);
+}

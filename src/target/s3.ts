@@ -1,0 +1,244 @@
+/**
+ * A target in an S3 bucket, below a prefix: one object each, the store's listing is the truth. Works on AWS and on
+ * the stores that speak its protocol more or less. Only `openTarget` makes one.
+ */
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+	AbortMultipartUploadCommand,
+	DeleteObjectCommand,
+	DeleteObjectsCommand,
+	GetObjectCommand,
+	type GetObjectCommandOutput,
+	ListMultipartUploadsCommand,
+	type MultipartUpload,
+	paginateListObjectsV2,
+	type S3Client,
+	type StorageClass,
+} from '@aws-sdk/client-s3';
+import { DamageError, MissingObjectError, TargetError } from '../errors.js';
+import { connect } from './s3-client.js';
+import { errorCodes, s3Error, statusOf } from './s3-errors.js';
+import { S3Writer } from './s3-writer.js';
+import type { ObjectInfo, ObjectWriter, Target } from './target.js';
+import { describe, type S3Location } from './url.js';
+
+/** What S3 takes in one DeleteObjects. */
+const DELETE_BATCH = 1000;
+
+/** Deletions at a time where the store takes them one by one only. */
+const SINGLE_DELETIONS = 8;
+
+/** How often a broken body is taken up again without one byte of progress, and the first pause in ms. */
+const BODY_ATTEMPTS = 5;
+const BODY_PAUSE = 200;
+
+export class S3Target implements Target {
+	readonly url: string;
+	readonly #location: S3Location;
+	readonly #client: S3Client;
+	readonly #prefix: string;
+	#deletesInBatches = true;
+
+	/** Makes no request. */
+	constructor(location: S3Location) {
+		this.url = describe(location);
+		this.#location = location;
+		this.#client = connect(location);
+		this.#prefix = location.prefix === '' ? '' : `${location.prefix}/`;
+	}
+
+	async list(): Promise<ObjectInfo[]> {
+		const objects: ObjectInfo[] = [];
+		const query = { Bucket: this.#location.bucket, Prefix: this.#prefix, Delimiter: '/' };
+		try {
+			for await (const page of paginateListObjectsV2({ client: this.#client }, query)) {
+				for (const { Key, Size } of page.Contents ?? []) {
+					const name = Key?.slice(this.#prefix.length);
+					// Some tools make an object of the prefix itself, as a folder.
+					if (name) objects.push({ name, size: Size ?? 0 });
+				}
+			}
+		} catch (cause) {
+			throw this.#error('list', undefined, cause);
+		}
+		return objects;
+	}
+
+	async read(name: string, offset: number, length: number): Promise<Buffer> {
+		const bytes = Buffer.allocUnsafe(length);
+		let filled = 0;
+		if (length === 0) return bytes;
+		for await (const chunk of this.#body(name, offset, offset + length)) {
+			filled += chunk.copy(bytes, filled);
+		}
+		if (filled < length) throw this.#tooShort(name, offset, offset + length);
+		return bytes;
+	}
+
+	stream(name: string): AsyncIterable<Buffer> {
+		return this.#body(name, 0);
+	}
+
+	create(name: string): ObjectWriter {
+		const storageClass = this.#storageClass(name);
+		return new S3Writer({
+			client: this.#client,
+			bucket: this.#location.bucket,
+			key: this.#prefix + name,
+			toError: (cause) => this.#error('write', name, cause),
+			...(storageClass !== undefined && { storageClass }),
+		});
+	}
+
+	/** The names may go in any order. */
+	async delete(names: readonly string[]): Promise<void> {
+		for (let i = 0; i < names.length; i += DELETE_BATCH) {
+			const batch = names.slice(i, i + DELETE_BATCH);
+			if (!(this.#deletesInBatches && (await this.#deleteBatch(batch)))) await this.#deleteSingly(batch);
+		}
+	}
+
+	/**
+	 * Aborts every unfinished upload of an object that is named like ours, so call it only while no other run writes
+	 * here. A key that may not list uploads, and a store that cannot, is no reason not to back up: then a lifecycle
+	 * rule of the bucket must do it.
+	 */
+	async sweep(): Promise<void> {
+		const { bucket } = this.#location;
+		try {
+			for (const { Key, UploadId } of await this.#unfinishedUploads()) {
+				await this.#client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }));
+			}
+		} catch (cause) {
+			const refused = [405, 501].includes(statusOf(cause) ?? 0) || errorCodes(cause)[0] === 'AccessDenied';
+			if (!refused) throw this.#error('sweep unfinished uploads of', undefined, cause);
+		}
+	}
+
+	async #unfinishedUploads(): Promise<MultipartUpload[]> {
+		const uploads: MultipartUpload[] = [];
+		let after: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
+		for (;;) {
+			const query = { Bucket: this.#location.bucket, Prefix: this.#prefix, ...after };
+			const page = await this.#client.send(new ListMultipartUploadsCommand(query));
+			uploads.push(...(page.Uploads ?? []));
+			if (!page.IsTruncated) break;
+			after = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+		}
+		return uploads.filter(({ Key = '' }) => /^(duplicity|tsdup)-/.test(Key.slice(this.#prefix.length)));
+	}
+
+	/**
+	 * Bytes from `start` up to `end`, or to the object's end, in chunks. A body that breaks off is taken up again where
+	 * it ended, from the same version of the object.
+	 */
+	async *#body(name: string, start: number, end?: number): AsyncGenerator<Buffer> {
+		let at = start;
+		let etag: string | undefined;
+		for (let failures = 0; ; ) {
+			const answer = await this.#get(name, at, end, etag);
+			etag = answer.ETag;
+			try {
+				for await (const chunk of answer.Body as Readable) {
+					at += chunk.length;
+					failures = 0;
+					yield chunk;
+				}
+				return;
+			} catch (cause) {
+				failures++;
+				if (failures === BODY_ATTEMPTS) throw this.#error('read', name, cause);
+				await sleep(BODY_PAUSE * 2 ** failures * Math.random());
+			}
+		}
+	}
+
+	async #get(name: string, start: number, end?: number, etag?: string): Promise<GetObjectCommandOutput> {
+		const ranged = start > 0 || end !== undefined;
+		const request = {
+			Bucket: this.#location.bucket,
+			Key: this.#prefix + name,
+			...(ranged && { Range: `bytes=${start}-${end === undefined ? '' : end - 1}` }),
+			...(etag !== undefined && { IfMatch: etag }),
+		};
+		const answer = await this.#client.send(new GetObjectCommand(request)).catch((cause) => {
+			if (statusOf(cause) === 416) throw this.#tooShort(name, start, end);
+			throw this.#error('read', name, cause);
+		});
+		if (ranged && !answer.ContentRange?.startsWith(`bytes ${start}-`)) {
+			throw new TargetError(`Cannot read ${name} at ${this.url}: the store does not honour ranges`);
+		}
+		return answer;
+	}
+
+	/** @returns false when the store does not take deletions in batches; remembered for the next time. */
+	async #deleteBatch(names: readonly string[]): Promise<boolean> {
+		const Objects = names.map((name) => ({ Key: this.#prefix + name }));
+		const command = new DeleteObjectsCommand({
+			Bucket: this.#location.bucket,
+			Delete: { Objects, Quiet: true },
+		});
+		addContentMd5(command);
+		try {
+			const { Errors = [] } = await this.#client.send(command);
+			const failed = Errors.find(({ Code }) => Code !== 'NoSuchKey');
+			if (failed === undefined) return true;
+			const cause = Object.assign(new Error(failed.Message), { name: failed.Code ?? 'UnknownError' });
+			throw this.#error('delete', failed.Key?.slice(this.#prefix.length), cause);
+		} catch (cause) {
+			if (![400, 405, 411, 501].includes(statusOf(cause) ?? 0)) throw this.#error('delete', names[0], cause);
+			this.#deletesInBatches = false;
+			return false;
+		}
+	}
+
+	async #deleteSingly(names: readonly string[]): Promise<void> {
+		for (let i = 0; i < names.length; i += SINGLE_DELETIONS) {
+			const some = names.slice(i, i + SINGLE_DELETIONS);
+			await Promise.all(some.map((name) => this.#deleteOne(name)));
+		}
+	}
+
+	async #deleteOne(name: string): Promise<void> {
+		const request = { Bucket: this.#location.bucket, Key: this.#prefix + name };
+		await this.#client.send(new DeleteObjectCommand(request)).catch((cause) => {
+			const error = this.#error('delete', name, cause);
+			if (!(error instanceof MissingObjectError)) throw error;
+		});
+	}
+
+	/** What must be at hand at any time, all but the volumes, never goes to a class that needs thawing. */
+	#storageClass(name: string): StorageClass | undefined {
+		const wanted = this.#location.storageClass;
+		const cold = wanted !== undefined && /^(GLACIER|DEEP_ARCHIVE)/.test(wanted);
+		// The SDK's type knows AWS's classes only; other stores have their own.
+		return cold && !name.includes('.difftar') ? undefined : (wanted as StorageClass | undefined);
+	}
+
+	#tooShort(name: string, start: number, end?: number): DamageError {
+		return new DamageError(
+			`${name} at ${this.url} is too short: bytes ${start} to ${end ?? 'its end'} are needed`,
+		);
+	}
+
+	#error(verb: string, name: string | undefined, cause: unknown): Error {
+		return s3Error(this.#location, verb, name, cause);
+	}
+}
+
+/**
+ * OpenStack Swift and old MinIO refuse DeleteObjects without this header, which the SDK has replaced by a
+ * checksum of its own.
+ */
+function addContentMd5(command: DeleteObjectsCommand): void {
+	command.middlewareStack.add(
+		(next) => (args) => {
+			const request = args.request as { headers: Record<string, string>; body: string | Uint8Array };
+			request.headers['content-md5'] = createHash('md5').update(request.body).digest('base64');
+			return next(args);
+		},
+		{ step: 'build', name: 'contentMd5' },
+	);
+}

@@ -1,0 +1,211 @@
+/**
+ * Writes one volume: tar bytes in, an object that stock gpg or gzip reads as an ordinary file out, and the table of
+ * its frames. Used for volumes, sigtars and segments. The inside of an encrypted one, after the SEIPD prefix:
+ *
+ *     a3 01 (ZIP, indeterminate length) deflate( cb [f4][6 header bytes + 2^20 - 6 tar bytes] [f4][2^20] … [length][rest] )
+ *
+ * Each bracketed literal chunk is a frame: deflated on its own up to a full flush (the last one to the stream's end), so
+ * it inflates without what stands before it. An unencrypted volume has one gzip member per frame.
+ */
+import { createHash, subtle } from 'node:crypto';
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
+import type { Encryptor } from '../openpgp/encryptor.js';
+import { definiteLength, newTag, partialLength } from '../openpgp/packets.js';
+import type { ObjectWriter } from '../target/target.js';
+import { FRAME_LENGTH, type Frame, MAX_PREFIX, type StoredVolume } from './frame.js';
+import { SeipdWriter } from './seipd.js';
+
+const deflateRaw = promisify(zlib.deflateRaw);
+const gzip = promisify(zlib.gzip);
+
+/** Frames that are being compressed or wait for their turn to be written: the threads of libuv's pool. */
+const IN_FLIGHT = 4;
+
+const SEIPD_TAG = 18;
+const LITERAL_TAG = 11;
+/** Compressed data packet: old format, indeterminate length, algorithm ZIP. */
+const COMPRESSED = Buffer.from([0xa3, 0x01]);
+/** Literal packet: binary, no file name, no date. */
+const LITERAL_HEADER = Buffer.from([0x62, 0, 0, 0, 0, 0]);
+const FRAME_POWER = Math.log2(FRAME_LENGTH);
+
+export class VolumeWriter {
+	readonly #writer: ObjectWriter;
+	readonly #name: string;
+	readonly #encryptor: Encryptor | null;
+	readonly #level: number;
+	readonly #sha1 = createHash('sha1');
+	readonly #frames: Frame[] = [];
+	readonly #inFlight: Promise<void>[] = [];
+	/** Settles when every frame started so far is with the object writer. */
+	#emitted: Promise<void> = Promise.resolve();
+	#failure: { readonly error: unknown } | undefined;
+	#seipd: SeipdWriter | undefined;
+	#key: Buffer | null = null;
+	#body = 0;
+	#storedBytes = 0;
+	#tarLength = 0;
+	/** Room for the prefix, then the tar bytes of the frame that is being filled. */
+	#buffer = newBuffer();
+	#filled = 0;
+
+	/** @param encryptor null writes gzip */
+	constructor(
+		writer: ObjectWriter,
+		name: string,
+		encryptor: Encryptor | null,
+		options: { compressLevel?: number } = {},
+	) {
+		this.#writer = writer;
+		this.#name = name;
+		this.#encryptor = encryptor;
+		this.#level = options.compressLevel ?? 6;
+	}
+
+	/** Tar bytes written so far. */
+	get tarLength(): number {
+		return this.#tarLength;
+	}
+
+	/** Bytes given to the object writer so far; lags behind `tarLength` by the frames in flight. */
+	get storedBytes(): number {
+		return this.#storedBytes;
+	}
+
+	/**
+	 * Resolves when more may be written; `tar` was copied then. One call at a time.
+	 * @throws what the object writer or the encryptor threw for an earlier frame
+	 */
+	async write(tar: Buffer): Promise<void> {
+		this.#check();
+		let from = 0;
+		while (from < tar.length) {
+			// A full frame waits for the next byte, because the last frame is framed differently.
+			if (this.#filled === this.#capacity()) await this.#startFrame(false);
+			const length = Math.min(tar.length - from, this.#capacity() - this.#filled);
+			tar.copy(this.#buffer, MAX_PREFIX + this.#filled, from, from + length);
+			this.#filled += length;
+			this.#tarLength += length;
+			from += length;
+		}
+	}
+
+	/** Ends the object's bytes; nothing is under its name before `commit`. @throws as `write` */
+	async finish(): Promise<StoredVolume> {
+		await this.#startFrame(true);
+		await this.#emitted;
+		await this.#seipd?.finish();
+		return {
+			name: this.#name,
+			size: this.#storedBytes,
+			sha1: this.#sha1.digest('hex'),
+			key: this.#key,
+			body: this.#body,
+			tarLength: this.#tarLength,
+			frames: this.#frames,
+		};
+	}
+
+	/** The object is durable on the target when this resolves. Only after `finish`. */
+	commit(): Promise<void> {
+		return this.#writer.commit();
+	}
+
+	/** Forgets what was written; safe at any time, also twice. */
+	abort(): Promise<void> {
+		this.#failure ??= { error: new Error(`writing of ${this.#name} was aborted`) };
+		return this.#writer.abort();
+	}
+
+	#check(): void {
+		if (this.#failure) throw this.#failure.error;
+	}
+
+	/** Tar bytes that fit into the frame that is being filled. */
+	#capacity(): number {
+		const first = this.#filled === this.#tarLength;
+		return first && this.#encryptor ? FRAME_LENGTH - LITERAL_HEADER.length : FRAME_LENGTH;
+	}
+
+	async #startFrame(last: boolean): Promise<void> {
+		if (this.#inFlight.length === IN_FLIGHT) await this.#inFlight.shift();
+		this.#check();
+		const tarLength = this.#filled;
+		const tarOffset = this.#tarLength - tarLength;
+		const tar = this.#buffer.subarray(MAX_PREFIX, MAX_PREFIX + tarLength);
+		const piece = this.#encryptor ? this.#deflate(tarOffset, tarLength, last) : this.#gzip(tar);
+		const emitted = Promise.all([piece, subtle.digest('SHA-256', tar), this.#emitted]).then(
+			([bytes, digest]) => this.#emit(bytes, tarOffset, tarLength, Buffer.from(digest)),
+		);
+		emitted.catch((error) => {
+			this.#failure ??= { error };
+		});
+		this.#emitted = emitted;
+		this.#inFlight.push(emitted);
+		if (last) return;
+		this.#buffer = newBuffer();
+		this.#filled = 0;
+	}
+
+	#deflate(tarOffset: number, tarLength: number, last: boolean): Promise<Buffer> {
+		const header = tarOffset === 0 ? LITERAL_HEADER : Buffer.alloc(0);
+		const prefix = Buffer.concat([
+			tarOffset === 0 ? Buffer.from([newTag(LITERAL_TAG)]) : Buffer.alloc(0),
+			last ? definiteLength(header.length + tarLength) : Buffer.from([partialLength(FRAME_POWER)]),
+			header,
+		]);
+		const start = MAX_PREFIX - prefix.length;
+		prefix.copy(this.#buffer, start);
+		const flush = last ? zlib.constants.Z_FINISH : zlib.constants.Z_FULL_FLUSH;
+		return deflateRaw(this.#buffer.subarray(start, MAX_PREFIX + tarLength), {
+			level: this.#level,
+			finishFlush: flush,
+			chunkSize: pieceBound(tarLength),
+		});
+	}
+
+	async #gzip(tar: Buffer): Promise<Buffer> {
+		const member = await gzip(tar, { level: this.#level, chunkSize: pieceBound(tar.length) });
+		// The member is a slice of a buffer as long as chunkSize; the object writer may keep many.
+		return Buffer.from(member);
+	}
+
+	async #emit(piece: Buffer, tarOffset: number, tarLength: number, digest: Buffer): Promise<void> {
+		if (this.#encryptor) this.#seipd ??= await this.#begin(this.#encryptor);
+		const offset = this.#seipd ? this.#seipd.payloadLength : this.#storedBytes;
+		if (this.#seipd) await this.#seipd.write(piece);
+		else await this.#store(piece);
+		if (tarLength > 0) this.#frames.push({ tarOffset, tarLength, offset, length: piece.length, digest });
+	}
+
+	async #begin(encryptor: Encryptor): Promise<SeipdWriter> {
+		const { header, sessionKey } = await encryptor.newMessage();
+		await this.#store(Buffer.concat([header, Buffer.from([newTag(SEIPD_TAG)])]));
+		this.#key = sessionKey;
+		this.#body = this.#storedBytes;
+		const seipd = new SeipdWriter(sessionKey, (bytes) => this.#store(bytes));
+		await seipd.begin();
+		await seipd.write(COMPRESSED);
+		return seipd;
+	}
+
+	async #store(bytes: Buffer): Promise<void> {
+		this.#check();
+		this.#sha1.update(bytes);
+		this.#storedBytes += bytes.length;
+		await this.#writer.write(bytes);
+	}
+}
+
+function newBuffer(): Buffer {
+	return Buffer.allocUnsafeSlow(MAX_PREFIX + FRAME_LENGTH);
+}
+
+/**
+ * zlib's output buffer for one frame: room for data that does not shrink (5 bytes per stored block of 16 KB at worst, plus
+ * headers), so that a frame is one job of the thread pool. With the default of 16 KiB it would be up to 64.
+ */
+function pieceBound(tarLength: number): number {
+	return tarLength + (tarLength >> 10) + 256;
+}
