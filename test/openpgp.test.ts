@@ -8,6 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { deflateRawSync } from 'node:zlib';
+import * as fc from 'fast-check';
 import * as openpgp from 'openpgp';
 import { DamageError, KeyError, TsdupError } from '../src/errors.js';
 import { type Encryptor, passphraseEncryptor, publicKeyEncryptor } from '../src/openpgp/encryptor.js';
@@ -331,6 +332,35 @@ test('whatever stock gpg refuses round or inside a message is damage', async () 
 		Array(9).fill(packet(3, Buffer.from('04090308ffffffffffffffffff', 'hex'))),
 	);
 	await assert.rejects(new Opener({ passphrase }).sessionKey(manyPassphrases), /too many passphrases/);
+});
+
+test('garbage, also under a right key and checksum, ends in content or in an error for people', async () => {
+	const packets = Buffer.concat([
+		packet(4, randomBytes(13)),
+		packet(8, Buffer.concat([Buffer.from([1]), deflateRawSync(literal(content))])),
+		packet(2, randomBytes(60)),
+	]);
+	const edits = fc.array(fc.tuple(fc.nat(packets.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
+	await fc.assert(
+		fc.asyncProperty(edits, fc.boolean(), async (changes, inside) => {
+			const edited = Buffer.from(inside ? packets : knownMessage(packets));
+			for (const [at, octet] of changes) edited.writeUInt8(octet, at);
+			const message = inside ? knownMessage(edited) : edited;
+			const outcome = await read(message, known).catch((error: Error) => error);
+			assert.ok(outcome instanceof TsdupError || Buffer.isBuffer(outcome), String(outcome));
+		}),
+		{ numRuns: 1000 },
+	);
+	const header = fc.uint8Array({ maxLength: 60 });
+	const opener = new Opener({ passphrase, secretKeys: await readSecretKeys(profile) });
+	await fc.assert(
+		fc.asyncProperty(fc.constantFrom(1, 3), fc.constantFrom(3, 4), header, async (tag, version, bytes) => {
+			const raw = packet(tag, Buffer.concat([Buffer.from([version]), bytes]));
+			const outcome = await opener.sessionKey(raw).catch((error: Error) => error);
+			assert.ok(outcome instanceof TsdupError || !(outcome instanceof Error), String(outcome));
+		}),
+		{ numRuns: 300 },
+	);
 });
 
 test('messages of kinds that are not supported yet are said to be, not called damaged', async () => {

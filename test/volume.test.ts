@@ -37,14 +37,12 @@ after(async () => {
 	await rm(home, { recursive: true, force: true });
 });
 
-/** Runs the real gpg; the passphrase comes on stdin's neighbour, fd 3. */
+/** Runs the real gpg, with the passphrase on fd 3. */
 function gpg(args: string[], input: Buffer): Buffer {
 	const options = ['--homedir', home, '--batch', '--quiet', '--pinentry-mode', 'loopback'];
-	const stdio = ['pipe', 'pipe', 'pipe', 'pipe'] as const;
 	const script = 'exec 3<<<"$PASSPHRASE"; exec gpg "$@"';
 	const run = spawnSync('bash', ['-c', script, 'gpg', ...options, ...args], {
 		input,
-		stdio: [...stdio],
 		env: { ...process.env, PASSPHRASE },
 		maxBuffer: 2 ** 28,
 	});
@@ -133,9 +131,9 @@ async function checkFrames(stored: Stored, tar: Buffer): Promise<void> {
 const around = (n: number, by: number[]) => by.map((d) => n + d);
 const lengths = [
 	...[0, 1, 511, 10240],
-	...around(MIB, [-7, -6, -5, -2, -1, 0, 1, 2, 6, 7]),
-	...around(2 * MIB, [-7, -6, -5, 0, 1]),
-	...around(3 * MIB, [-7, -6, -5, -1, 0, 1, 7]),
+	...around(MIB, [-7, -6, -5, -1, 0, 1, 7]),
+	...around(2 * MIB, [-6, -5, 0, 1]),
+	...around(3 * MIB, [-7, -6, -5, 7]),
 ];
 
 /** Half of it cannot be compressed, the other half can. */
@@ -372,12 +370,12 @@ test('the writer holds a bounded number of frames while the target is slow', asy
 			object.chunks.push(chunk);
 		};
 		const writer = new VolumeWriter(object, 'volume', to);
-		const tar = randomBytes(12 * MIB);
+		const tar = randomBytes(8 * MIB);
 		let written = 0;
 		const all = (async () => {
-			for (; written < 12; written++) await writer.write(tar.subarray(written * MIB, (written + 1) * MIB));
+			for (; written < 8; written++) await writer.write(tar.subarray(written * MIB, (written + 1) * MIB));
 		})();
-		await new Promise((resolve) => setTimeout(resolve, 500));
+		await new Promise((resolve) => setTimeout(resolve, 300));
 		assert.ok(written <= 5, `${written} MiB were taken`);
 		open();
 		await all;

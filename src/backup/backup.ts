@@ -14,6 +14,7 @@ import { beginRun, endRun, segmentReady } from '../index/runs.js';
 import { type Synced, type SyncOptions, sync } from '../index/sync.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { Opener } from '../openpgp/opener.js';
+import type { Selection } from '../profile/selection.js';
 import { FolderTarget } from '../target/file.js';
 import type { Target } from '../target/target.js';
 import { type Basis, storeFile, storeMetadata } from './file.js';
@@ -26,7 +27,7 @@ import { type Before, type Change, walk } from './walk.js';
 export interface BackupOptions {
 	/** Absolute. */
 	source: Buffer;
-	select(path: Buffer, isDirectory: boolean): 'include' | 'exclude' | 'scan';
+	selection: Pick<Selection, 'select'>;
 	target: Target;
 	/** null: unencrypted. */
 	encryptor: Encryptor | null;
@@ -196,11 +197,13 @@ class Backup {
 	}
 
 	#walk(before: Before | null): Generator<Change> {
-		const { source: root, select } = this.#options;
+		const { source: root, selection } = this.#options;
+		const { dev: device } = statSync(sourcePath(root, Buffer.alloc(0)), { bigint: true });
 		return walk(
 			{
 				root,
-				select,
+				device,
+				selection,
 				unreadable: (path, error) => this.#warn(path, 'cannot be read', error),
 				skipped: (path) => this.#options.reporter.note(`${shown(path)}: sockets are not backed up.`),
 			},

@@ -19,13 +19,22 @@ export function childPath(parent: Buffer, name: Buffer): Buffer {
 const SLASH = Buffer.from('/');
 const DOT = Buffer.from('.');
 
+export interface SourceMetadata extends Metadata {
+	/** Number of the file system it is on. */
+	readonly device: bigint;
+}
+
 /** Names in a directory, in bytewise order. @throws the system's error */
 export function listNames(path: Buffer): Buffer[] {
 	return readdirSync(path, { encoding: 'buffer' }).sort(Buffer.compare);
 }
 
+export function exists(path: Buffer): boolean {
+	return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
 /** An entry's metadata; null for what a backup has no place for (sockets). @throws the system's error */
-export function readMetadata(path: Buffer): Metadata | null {
+export function readMetadata(path: Buffer): SourceMetadata | null {
 	const stat = lstatSync(path, { bigint: true });
 	const type = entryType(stat);
 	if (!type) return null;
@@ -59,7 +68,7 @@ function entryType(stat: BigIntStats): EntryType | null {
 	return null;
 }
 
-function toMetadata(stat: BigIntStats, type: EntryType, link: Buffer | null): Metadata {
+function toMetadata(stat: BigIntStats, type: EntryType, link: Buffer | null): SourceMetadata {
 	const uid = Number(stat.uid);
 	const gid = Number(stat.gid);
 	const device = type === 'chardev' || type === 'blockdev' ? stat.rdev : 0n;
@@ -77,6 +86,7 @@ function toMetadata(stat: BigIntStats, type: EntryType, link: Buffer | null): Me
 		size: link ? link.length : type === 'file' ? Number(stat.size) : 0,
 		link,
 		devMajor: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)),
+		device: stat.dev,
 		devMinor: Number((device & 0xffn) | ((device >> 12n) & ~0xffn)),
 	};
 }

@@ -4,7 +4,8 @@
  */
 import type { Entry, Metadata, SnapshotSet } from '../index/entry.js';
 import type { Index } from '../index/index.js';
-import { childPath, listNames, readMetadata, sourcePath } from './source.js';
+import type { Selection, SelectionEntry } from '../profile/selection.js';
+import { childPath, exists, listNames, readMetadata, type SourceMetadata, sourcePath } from './source.js';
 
 export type Change =
 	/** `previous`: the entry at this path in the snapshot before, whatever its type; null when there was none. */
@@ -15,7 +16,9 @@ export type Change =
 export interface WalkSource {
 	readonly root: Buffer;
 	/** Whether a path relative to the root is backed up. 'scan': a directory that is if something inside is. */
-	select(path: Buffer, isDirectory: boolean): 'include' | 'exclude' | 'scan';
+	readonly selection: Pick<Selection, 'select'>;
+	/** Number of the file system that the root is on. */
+	readonly device: bigint;
 	/** Told of what could not be read: it keeps its state in the snapshot before. */
 	unreadable(path: Buffer, error: unknown): void;
 	/** Told of what a backup has no place for. */
@@ -88,7 +91,7 @@ function* child(
 	path: Buffer,
 	previous: Entry | null,
 ): Generator<Change> {
-	let metadata: Metadata | null;
+	let metadata: SourceMetadata | null;
 	try {
 		metadata = readMetadata(sourcePath(source.root, path));
 	} catch (error) {
@@ -100,7 +103,7 @@ function* child(
 		return;
 	}
 	if (!metadata) source.skipped(path);
-	else if (isSelected(source, path, metadata.type === 'dir')) {
+	else if (isSelected(source, path, metadata)) {
 		yield* present(source, before, path, metadata, previous);
 		return;
 	}
@@ -108,19 +111,28 @@ function* child(
 }
 
 /** A directory that is only scanned counts when anything inside it does. */
-function isSelected(source: WalkSource, path: Buffer, isDirectory: boolean): boolean {
-	const answer = source.select(path, isDirectory);
-	if (answer !== 'scan') return answer === 'include';
+function isSelected(source: WalkSource, path: Buffer, metadata: SourceMetadata): boolean {
+	const verdict = source.selection.select(path, facts(source, path, metadata));
+	if (verdict !== 'scan') return verdict === 'include';
 	try {
 		return listNames(sourcePath(source.root, path)).some((name) => {
 			const inside = childPath(path, name);
-			const type = readMetadata(sourcePath(source.root, inside))?.type;
-			return type !== undefined && isSelected(source, inside, type === 'dir');
+			const found = readMetadata(sourcePath(source.root, inside));
+			return found !== null && isSelected(source, inside, found);
 		});
 	} catch (error) {
 		source.unreadable(path, error);
 		return false;
 	}
+}
+
+function facts(source: WalkSource, path: Buffer, { type, device }: SourceMetadata): SelectionEntry {
+	return {
+		isDirectory: type === 'dir',
+		isDevice: type === 'chardev' || type === 'blockdev',
+		onOtherFilesystem: device !== source.device,
+		contains: (name) => exists(sourcePath(source.root, childPath(path, name))),
+	};
 }
 
 /** A path that is not there any more, and all that was below it. */

@@ -24,17 +24,24 @@ export class ByteReader {
 		return taken;
 	}
 
-	/** Exactly `n` bytes, all held in memory. @throws DamageError when the source ends before */
-	async exactly(n: number): Promise<Buffer> {
+	/** `n` bytes, or what is left when that is less; all held in memory. */
+	async upTo(n: number): Promise<Buffer> {
 		const pieces: Buffer[] = [];
 		for (let missing = n; missing > 0; ) {
 			const piece = await this.some(missing);
-			if (piece === null) throw truncated();
+			if (piece === null) break;
 			pieces.push(piece);
 			missing -= piece.length;
 		}
 		const [only] = pieces;
 		return pieces.length === 1 && only ? only : Buffer.concat(pieces);
+	}
+
+	/** Exactly `n` bytes. @throws DamageError when the source ends before */
+	async exactly(n: number): Promise<Buffer> {
+		const bytes = await this.upTo(n);
+		if (bytes.length < n) throw truncated();
+		return bytes;
 	}
 
 	async close(): Promise<void> {

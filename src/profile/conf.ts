@@ -65,8 +65,8 @@ export const placeholders: Readonly<Partial<Record<ConfVariable, string>>> = {
 	GPG_PW: '_GPG_PASSWORD_',
 };
 
-/** Bash sets these itself. */
-const bashOwn = new Set(['SHLVL', 'PWD', 'OLDPWD', '_']);
+/** What bash sets itself, and what stands in `values`: a passphrase is nothing for other programs to inherit. */
+const notExported = new Set<string>(['SHLVL', 'PWD', 'OLDPWD', '_', ...variableNames]);
 
 /**
  * Reads the conf of a profile and closes the profile's folder to others, as duply does.
@@ -132,7 +132,7 @@ function checkEdited(values: Partial<Record<ConfVariable, string>>, conf: string
 function changed(exported: ReadonlyMap<string, Buffer>, conf: string): Record<string, string> {
 	const environment: Record<string, string> = {};
 	for (const [variable, value] of exported) {
-		if (bashOwn.has(variable) || value.toString() === process.env[variable]) continue;
+		if (notExported.has(variable) || value.toString() === process.env[variable]) continue;
 		environment[variable] = text(value, variable, conf);
 	}
 	return environment;

@@ -62,14 +62,16 @@ export class Selection {
 	select(path: Buffer, entry: SelectionEntry): Verdict {
 		if (path.length === 0) return 'include';
 		const full = this.#prefix + decodePath(path);
+		// An entry that is no directory has nothing in it, so `scan` leaves it out, as duplicity does.
+		const scanned = entry.isDirectory ? 'scan' : 'exclude';
 		let scan = false;
 		for (const test of this.#tests) {
 			const verdict = test(full, entry);
 			if (verdict === 'scan') scan = true;
 			else if (verdict === 'include') return 'include';
-			else if (verdict === 'exclude') return scan ? 'scan' : 'exclude';
+			else if (verdict === 'exclude') return scan ? scanned : 'exclude';
 		}
-		return scan ? 'scan' : 'include';
+		return scan ? scanned : 'include';
 	}
 }
 
@@ -104,6 +106,6 @@ function excludes(glob: Glob): Test {
 function includes(glob: Glob): Test {
 	return (path, entry) => {
 		if (glob.matches(path, entry.isDirectory)) return 'include';
-		return entry.isDirectory && glob.mayHold(path) ? 'scan' : null;
+		return glob.mayHold(path) ? 'scan' : null;
 	};
 }

@@ -11,11 +11,16 @@ import { applyMetadata, makeSpecial } from './metadata.js';
 /** Bytes read at once: a few frames. */
 const CHUNK = 4 * 2 ** 20;
 
+/** Exit code "done with warnings". */
+const METADATA_LOST = 3;
+
 export interface RestoreReport {
-	files: number;
+	entries: number;
 	bytes: number;
 	/** Paths that could not be restored as they were, and why. */
-	problems: { path: Buffer; reason: string; error: unknown }[];
+	problems: { path: Buffer; reason: string }[];
+	/** Exit code of the gravest problem; 0 when there is none. */
+	exit: number;
 }
 
 /**
@@ -29,7 +34,7 @@ export async function restore(
 	destination: Buffer,
 ): Promise<RestoreReport> {
 	refuseToOverwrite(destination, entry);
-	const report: RestoreReport = { files: 0, bytes: 0, problems: [] };
+	const report: RestoreReport = { entries: 0, bytes: 0, problems: [], exit: 0 };
 	await restoreEntry({ snapshots, set, report }, entry, destination);
 	return report;
 }
@@ -45,12 +50,19 @@ async function restoreEntry(job: Job, entry: Entry, path: Buffer): Promise<void>
 		if (entry.type === 'dir') await restoreDirectory(job, entry, path);
 		else if (entry.type === 'file') await restoreFile(job, entry, path);
 		else makeSpecial(path, entry);
-		job.report.files++;
-		for (const reason of applyMetadata(path, entry)) job.report.problems.push({ path, reason, error: null });
+		job.report.entries++;
+		for (const reason of applyMetadata(path, entry)) complain(job.report, path, reason, METADATA_LOST);
 	} catch (error) {
 		const reason = error instanceof Error ? error.message : String(error);
-		job.report.problems.push({ path, reason, error });
+		complain(job.report, path, reason, error instanceof TsdupError ? error.exit : new TsdupError('').exit);
 	}
+}
+
+function complain(report: RestoreReport, path: Buffer, reason: string, exit: number): void {
+	report.problems.push({ path, reason });
+	// Done with warnings is the mildest, whatever its number.
+	if (report.exit === 0 || report.exit === METADATA_LOST) report.exit = exit;
+	else if (exit !== METADATA_LOST) report.exit = Math.max(report.exit, exit);
 }
 
 async function restoreDirectory(job: Job, entry: Entry, path: Buffer): Promise<void> {
@@ -86,10 +98,4 @@ function refuseToOverwrite(destination: Buffer, entry: Entry): void {
 	const empty = stat.isDirectory() && readdirSync(destination).length === 0;
 	if (entry.type === 'dir' && empty) return;
 	throw new UsageError(`${destination} exists: restore into an absent path or an empty folder.`);
-}
-
-/** The gravest of a report's problems; undefined when all went well. */
-export function gravest(report: RestoreReport): TsdupError | undefined {
-	const errors = report.problems.map(({ error }) => error).filter((error) => error instanceof TsdupError);
-	return errors.sort((a, b) => b.exit - a.exit)[0];
 }

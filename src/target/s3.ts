@@ -2,13 +2,10 @@
  * A target in an S3 bucket, below a prefix: one object each, the store's listing is the truth. Works on AWS and on
  * the stores that speak its protocol more or less. Only `openTarget` makes one.
  */
-import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
 	AbortMultipartUploadCommand,
-	DeleteObjectCommand,
-	DeleteObjectsCommand,
 	GetObjectCommand,
 	type GetObjectCommandOutput,
 	ListMultipartUploadsCommand,
@@ -17,18 +14,13 @@ import {
 	type S3Client,
 	type StorageClass,
 } from '@aws-sdk/client-s3';
-import { DamageError, MissingObjectError, TargetError } from '../errors.js';
+import { DamageError, TargetError } from '../errors.js';
 import { connect } from './s3-client.js';
+import { S3Deleter } from './s3-delete.js';
 import { errorCodes, s3Error, statusOf } from './s3-errors.js';
 import { S3Writer } from './s3-writer.js';
 import type { ObjectInfo, ObjectWriter, Target } from './target.js';
 import { describe, type S3Location } from './url.js';
-
-/** What S3 takes in one DeleteObjects. */
-const DELETE_BATCH = 1000;
-
-/** Deletions at a time where the store takes them one by one only. */
-const SINGLE_DELETIONS = 8;
 
 /** How often a broken body is taken up again without one byte of progress, and the first pause in ms. */
 const BODY_ATTEMPTS = 5;
@@ -39,13 +31,14 @@ export class S3Target implements Target {
 	readonly #location: S3Location;
 	readonly #client: S3Client;
 	readonly #prefix: string;
-	#deletesInBatches = true;
+	readonly #deleter: S3Deleter;
 
 	/** Makes no request. */
 	constructor(location: S3Location) {
 		this.url = describe(location);
 		this.#location = location;
 		this.#client = connect(location);
+		this.#deleter = new S3Deleter(this.#client, location.bucket);
 		this.#prefix = location.prefix === '' ? '' : `${location.prefix}/`;
 	}
 
@@ -94,10 +87,10 @@ export class S3Target implements Target {
 
 	/** The names may go in any order. */
 	async delete(names: readonly string[]): Promise<void> {
-		for (let i = 0; i < names.length; i += DELETE_BATCH) {
-			const batch = names.slice(i, i + DELETE_BATCH);
-			if (!(this.#deletesInBatches && (await this.#deleteBatch(batch)))) await this.#deleteSingly(batch);
-		}
+		const keys = names.map((name) => this.#prefix + name);
+		await this.#deleter.delete(keys).catch((cause) => {
+			throw this.#error('delete from', undefined, cause);
+		});
 	}
 
 	/**
@@ -173,42 +166,6 @@ export class S3Target implements Target {
 		return answer;
 	}
 
-	/** @returns false when the store does not take deletions in batches; remembered for the next time. */
-	async #deleteBatch(names: readonly string[]): Promise<boolean> {
-		const Objects = names.map((name) => ({ Key: this.#prefix + name }));
-		const command = new DeleteObjectsCommand({
-			Bucket: this.#location.bucket,
-			Delete: { Objects, Quiet: true },
-		});
-		addContentMd5(command);
-		try {
-			const { Errors = [] } = await this.#client.send(command);
-			const failed = Errors.find(({ Code }) => Code !== 'NoSuchKey');
-			if (failed === undefined) return true;
-			const cause = Object.assign(new Error(failed.Message), { name: failed.Code ?? 'UnknownError' });
-			throw this.#error('delete', failed.Key?.slice(this.#prefix.length), cause);
-		} catch (cause) {
-			if (![400, 405, 411, 501].includes(statusOf(cause) ?? 0)) throw this.#error('delete', names[0], cause);
-			this.#deletesInBatches = false;
-			return false;
-		}
-	}
-
-	async #deleteSingly(names: readonly string[]): Promise<void> {
-		for (let i = 0; i < names.length; i += SINGLE_DELETIONS) {
-			const some = names.slice(i, i + SINGLE_DELETIONS);
-			await Promise.all(some.map((name) => this.#deleteOne(name)));
-		}
-	}
-
-	async #deleteOne(name: string): Promise<void> {
-		const request = { Bucket: this.#location.bucket, Key: this.#prefix + name };
-		await this.#client.send(new DeleteObjectCommand(request)).catch((cause) => {
-			const error = this.#error('delete', name, cause);
-			if (!(error instanceof MissingObjectError)) throw error;
-		});
-	}
-
 	/** What must be at hand at any time, all but the volumes, never goes to a class that needs thawing. */
 	#storageClass(name: string): StorageClass | undefined {
 		const wanted = this.#location.storageClass;
@@ -226,19 +183,4 @@ export class S3Target implements Target {
 	#error(verb: string, name: string | undefined, cause: unknown): Error {
 		return s3Error(this.#location, verb, name, cause);
 	}
-}
-
-/**
- * OpenStack Swift and old MinIO refuse DeleteObjects without this header, which the SDK has replaced by a
- * checksum of its own.
- */
-function addContentMd5(command: DeleteObjectsCommand): void {
-	command.middlewareStack.add(
-		(next) => (args) => {
-			const request = args.request as { headers: Record<string, string>; body: string | Uint8Array };
-			request.headers['content-md5'] = createHash('md5').update(request.body).digest('base64');
-			return next(args);
-		},
-		{ step: 'build', name: 'contentMd5' },
-	);
 }

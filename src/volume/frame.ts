@@ -9,12 +9,6 @@
  */
 export const FRAME_LENGTH = 2 ** 20;
 
-/**
- * Most bytes that stand before the tar bytes of a frame in its deflate data, when encrypted: tag 1, length 5, header of
- * the literal packet 6.
- */
-export const MAX_PREFIX = 1 + 5 + 6;
-
 /** A run of tar bytes that is compressed on its own. All offsets and lengths are bytes. */
 export interface Frame {
 	/** Where its tar bytes begin in the volume's tar. */

@@ -6,8 +6,9 @@ import { createDecipheriv, subtle } from 'node:crypto';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { DamageError } from '../errors.js';
-import { type Frame, MAX_PREFIX, type StoredVolume } from './frame.js';
+import type { Frame, StoredVolume } from './frame.js';
 import { type ObjectRange, objectRange, stripLengths } from './layout.js';
+import { MAX_PREFIX } from './literal.js';
 
 const inflateRaw = promisify(zlib.inflateRaw);
 const gunzip = promisify(zlib.gunzip);

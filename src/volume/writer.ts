@@ -11,9 +11,10 @@ import { createHash, subtle } from 'node:crypto';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import type { Encryptor } from '../openpgp/encryptor.js';
-import { definiteLength, newTag, partialLength } from '../openpgp/packets.js';
+import { newTag } from '../openpgp/packets.js';
 import type { ObjectWriter } from '../target/target.js';
-import { FRAME_LENGTH, type Frame, MAX_PREFIX, type StoredVolume } from './frame.js';
+import { FRAME_LENGTH, type Frame, type StoredVolume } from './frame.js';
+import { FIRST_LENGTH, literalPrefix, MAX_PREFIX } from './literal.js';
 import { SeipdWriter } from './seipd.js';
 
 const deflateRaw = promisify(zlib.deflateRaw);
@@ -23,12 +24,8 @@ const gzip = promisify(zlib.gzip);
 const IN_FLIGHT = 4;
 
 const SEIPD_TAG = 18;
-const LITERAL_TAG = 11;
 /** Compressed data packet: old format, indeterminate length, algorithm ZIP. */
 const COMPRESSED = Buffer.from([0xa3, 0x01]);
-/** Literal packet: binary, no file name, no date. */
-const LITERAL_HEADER = Buffer.from([0x62, 0, 0, 0, 0, 0]);
-const FRAME_POWER = Math.log2(FRAME_LENGTH);
 
 export class VolumeWriter {
 	readonly #writer: ObjectWriter;
@@ -125,7 +122,7 @@ export class VolumeWriter {
 	/** Tar bytes that fit into the frame that is being filled. */
 	#capacity(): number {
 		const first = this.#filled === this.#tarLength;
-		return first && this.#encryptor ? FRAME_LENGTH - LITERAL_HEADER.length : FRAME_LENGTH;
+		return first && this.#encryptor ? FIRST_LENGTH : FRAME_LENGTH;
 	}
 
 	async #startFrame(last: boolean): Promise<void> {
@@ -149,18 +146,12 @@ export class VolumeWriter {
 	}
 
 	#deflate(tarOffset: number, tarLength: number, last: boolean): Promise<Buffer> {
-		const header = tarOffset === 0 ? LITERAL_HEADER : Buffer.alloc(0);
-		const prefix = Buffer.concat([
-			tarOffset === 0 ? Buffer.from([newTag(LITERAL_TAG)]) : Buffer.alloc(0),
-			last ? definiteLength(header.length + tarLength) : Buffer.from([partialLength(FRAME_POWER)]),
-			header,
-		]);
+		const prefix = literalPrefix(tarOffset, tarLength, last);
 		const start = MAX_PREFIX - prefix.length;
 		prefix.copy(this.#buffer, start);
-		const flush = last ? zlib.constants.Z_FINISH : zlib.constants.Z_FULL_FLUSH;
 		return deflateRaw(this.#buffer.subarray(start, MAX_PREFIX + tarLength), {
 			level: this.#level,
-			finishFlush: flush,
+			finishFlush: last ? zlib.constants.Z_FINISH : zlib.constants.Z_FULL_FLUSH,
 			chunkSize: pieceBound(tarLength),
 		});
 	}

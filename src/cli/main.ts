@@ -1,0 +1,70 @@
+/**
+ * The command line: one file per command, each adding itself to the program. Errors end here: their sentence goes to
+ * stderr and their number becomes the exit code.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { TsdupError } from '../errors.js';
+import { addBackup } from './backup.js';
+import { addCreate } from './create.js';
+import { addFetch } from './fetch.js';
+import { addIndex } from './index-command.js';
+import { addList } from './list.js';
+import { addMount } from './mount.js';
+import { addRestore } from './restore.js';
+import { addStatus } from './status.js';
+import { addUmount } from './umount.js';
+
+const EXIT_CODES = `
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage or profile
+  3  done with warnings (a source file could not be read, ...)
+  4  damage or differences found
+  5  another run holds the lock
+  6  wrong key or passphrase
+  7  target unreachable or refused
+`;
+
+/** Runs the command that `argv` (as process.argv) names. @returns the exit code */
+export async function main(argv: readonly string[]): Promise<number> {
+	const program = new Command('tsdup')
+		.description("Encrypted incremental backups in duplicity's format, mounted as plain folders.")
+		.version(version())
+		.option('--json', 'one JSON object per line, the last one the summary')
+		.option('-q, --quiet', 'only results, warnings and errors')
+		.option('-v, --verbose', 'say more, and where an error came from')
+		.addHelpText('after', EXIT_CODES)
+		.showSuggestionAfterError()
+		.exitOverride();
+	const add = [
+		addCreate,
+		addBackup,
+		addMount,
+		addUmount,
+		addStatus,
+		addList,
+		addRestore,
+		addFetch,
+		addIndex,
+	];
+	for (const addCommand of add) addCommand(program);
+	for (const command of program.commands) command.copyInheritedSettings(program);
+	try {
+		await program.parseAsync(argv);
+		return Number(process.exitCode ?? 0);
+	} catch (error) {
+		if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+		process.stderr.write(`tsdup: ${error instanceof Error ? error.message : String(error)}\n`);
+		if (argv.includes('-v') || argv.includes('--verbose') || !(error instanceof TsdupError)) {
+			for (let cause = error; cause instanceof Error; cause = cause.cause) process.stderr.write(`${cause.stack}\n`);
+		}
+		return error instanceof TsdupError ? error.exit : 1;
+	}
+}
+
+function version(): string {
+	const file = new URL('../../../package.json', import.meta.url);
+	return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,102 @@
+/**
+ * What commands print: results to stdout, in words or (`--json`) one object per line with the summary last; notes and
+ * warnings to stderr; progress to stderr, only when it is a terminal. Nothing here ever sees a secret.
+ */
+import type { Command } from 'commander';
+
+interface OutputOptions {
+	json?: boolean;
+	quiet?: boolean;
+	verbose?: boolean;
+}
+
+export class Output {
+	readonly #options: OutputOptions;
+	#progressShown = 0;
+	/** Whether anything was warned of: the command then ends with exit code 3. */
+	warned = false;
+
+	constructor(options: OutputOptions) {
+		this.#options = options;
+	}
+
+	get json(): boolean {
+		return this.#options.json ?? false;
+	}
+
+	get verbose(): boolean {
+		return this.#options.verbose ?? false;
+	}
+
+	/** A line of the result in words, or the same as an object. */
+	result(words: string | Buffer, object: object): void {
+		this.#clear();
+		if (this.json) process.stdout.write(`${JSON.stringify(object)}\n`);
+		else process.stdout.write(Buffer.concat([Buffer.from(words), Buffer.from('\n')]));
+	}
+
+	/** The summary: the last line. In words it is left out with `-q`. */
+	summary(words: string, object: object): void {
+		this.#clear();
+		if (this.json) process.stdout.write(`${JSON.stringify({ summary: object })}\n`);
+		else if (!this.#options.quiet) process.stdout.write(`${words}\n`);
+	}
+
+	note(message: string): void {
+		if (this.#options.quiet) return;
+		this.#clear();
+		process.stderr.write(`${message}\n`);
+	}
+
+	warn(message: string): void {
+		this.warned = true;
+		this.#clear();
+		process.stderr.write(`warning: ${message}\n`);
+	}
+
+	/** A line that the next one replaces; at most ten a second. */
+	progress(line: () => string): void {
+		if (this.#options.quiet || this.json || !process.stderr.isTTY) return;
+		const now = Date.now();
+		if (now - this.#progressShown < 100) return;
+		this.#progressShown = now;
+		process.stderr.write(`\r\x1b[K${printable(line()).slice(0, (process.stderr.columns ?? 80) - 1)}`);
+	}
+
+	#clear(): void {
+		if (this.#progressShown === 0) return;
+		this.#progressShown = 0;
+		process.stderr.write('\r\x1b[K');
+	}
+}
+
+/** The output that a command's options, and those before the command, ask for. */
+export function outputOf(command: Command): Output {
+	return new Output(command.optsWithGlobals() as OutputOptions);
+}
+
+/** Without what would move a terminal's cursor: names in a backup may hold anything. */
+export function printable(text: string): string {
+	// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+	return text.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, '?');
+}
+
+/** Bytes as people read them: powers of 1000, as disks are sold and buckets billed. */
+export function size(bytes: number): string {
+	const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+	let value = bytes;
+	let unit = 0;
+	while (value >= 999.5 && unit < units.length - 1) {
+		value /= 1000;
+		unit++;
+	}
+	return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** A time (s) as people read it here: `2010-10-04 15:35:38`. */
+export function localTime(seconds: number): string {
+	const date = new Date(seconds * 1000);
+	const two = (n: number) => String(n).padStart(2, '0');
+	const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+	return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}

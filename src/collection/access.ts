@@ -1,0 +1,98 @@
+/**
+ * From a profile, or a bare URL, to all that is needed to work on a collection: where its objects are, who may write
+ * and open them, and where this host keeps its index and caches.
+ */
+import { createHash } from 'node:crypto';
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cacheDirectory } from '../cache-directory.js';
+import { type Encryptor, passphraseEncryptor, publicKeyEncryptor } from '../openpgp/encryptor.js';
+import { Gpg } from '../openpgp/gpg.js';
+import { findPublicKeys, readSecretKeys } from '../openpgp/keyring.js';
+import { Opener } from '../openpgp/opener.js';
+import { type Conf, readConf } from '../profile/conf.js';
+import { type DuplicityParameters, parseParameters } from '../profile/params.js';
+import { type Protection, protectionOf } from '../profile/protection.js';
+import { openTarget } from '../target/open.js';
+import { RecordingTarget } from '../target/recording.js';
+import type { Target } from '../target/target.js';
+import { describe, parseTargetUrl, type TargetLocation } from '../target/url.js';
+
+export interface Access {
+	/** The profile's name; of a bare URL, the URL without secrets. */
+	readonly name: string;
+	readonly target: Target;
+	readonly opener: Opener;
+	/** Holds this collection's index and caches. */
+	readonly cacheDir: string;
+	/** One sentence each. */
+	readonly warnings: readonly string[];
+}
+
+export interface ProfileAccess extends Access {
+	readonly conf: Conf;
+	readonly parameters: DuplicityParameters;
+	readonly protection: Protection;
+	/** Who backups are encrypted to; null: they are not. @throws KeyError when a public key is missing */
+	encryptor(): Promise<Encryptor | null>;
+}
+
+/**
+ * Reads the profile and lets what its conf exports (credentials, GNUPGHOME) into this process's environment.
+ * @param create make the folder of a `file://` target when it is not there
+ * @throws UsageError, KeyError, TargetError
+ */
+export async function openProfile(dir: string, { create = false } = {}): Promise<ProfileAccess> {
+	const conf = await readConf(dir);
+	Object.assign(process.env, conf.environment);
+	const parameters = parseParameters(conf.parameters);
+	const protection = protectionOf(conf, parameters);
+	const { GPG, GPG_OPTS, TARGET_USER, TARGET_PASS } = conf.values;
+	const location = parseTargetUrl(conf.target, {
+		...(TARGET_USER ? { user: TARGET_USER } : {}),
+		...(TARGET_PASS ? { password: TARGET_PASS } : {}),
+		...(parameters.endpoint ? { endpoint: parameters.endpoint } : {}),
+		...(parameters.region ? { region: parameters.region } : {}),
+		unencrypted: parameters.unencryptedConnection,
+	});
+	const storage = location.kind === 's3' && parameters.storageClass;
+	const gpg = new Gpg(GPG || 'gpg', (GPG_OPTS ?? '').split(' ').filter(Boolean));
+	const passphrase = protection.kind === 'none' ? conf.values.GPG_PW : protection.passphrase;
+	const opener = new Opener({ passphrase, secretKeys: await readSecretKeys(conf.dir), gpg });
+	const warnings = [...conf.warnings, ...parameters.warnings];
+	if (protection.kind === 'none' && protection.warning) warnings.push(protection.warning);
+	return {
+		...(await open(storage ? { ...location, storageClass: storage } : location, create)),
+		name: conf.name,
+		opener,
+		conf,
+		parameters,
+		protection,
+		warnings,
+		encryptor: async () => {
+			if (protection.kind === 'none') return null;
+			if (protection.kind === 'passphrase') return passphraseEncryptor(protection.passphrase);
+			return publicKeyEncryptor(await findPublicKeys(protection.recipients, conf.dir, gpg));
+		},
+	};
+}
+
+/** A collection without a profile; its passphrase is in PASSPHRASE, as for duplicity. */
+export async function openUrl(url: string): Promise<Access> {
+	const location = parseTargetUrl(url);
+	const opener = new Opener({ passphrase: process.env.PASSPHRASE, gpg: new Gpg() });
+	return { ...(await open(location, false)), name: describe(location), opener, warnings: [] };
+}
+
+async function open(location: TargetLocation, create: boolean): Promise<{ target: Target; cacheDir: string }> {
+	const id = createHash('sha256').update(describe(location)).digest('hex').slice(0, 16);
+	const cacheDir = await cacheDirectory(join('collections', id));
+	return { target: traced(await openTarget(location, { create })), cacheDir };
+}
+
+/** With TSDUP_TRACE set, every request to the target is a line of JSON in the file it names. */
+function traced(target: Target): Target {
+	const file = process.env.TSDUP_TRACE;
+	if (!file) return target;
+	return new RecordingTarget(target, (request) => appendFileSync(file, `${JSON.stringify(request)}\n`));
+}

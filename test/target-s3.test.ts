@@ -1,0 +1,248 @@
+/** What an S3 target promises about failures, odd stores and quietness, on a real S3 server. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { inspect } from 'node:util';
+import { GetObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
+import { TargetError } from '../src/errors.js';
+import { openTarget } from '../src/target/open.js';
+import { connect } from '../src/target/s3-client.js';
+import type { S3Location } from '../src/target/url.js';
+import { type Radosgw, startRadosgw } from './radosgw.js';
+import { type Fault, startS3Proxy } from './s3-proxy.js';
+
+const MIB = 1024 * 1024;
+
+let server: Radosgw;
+let location: S3Location;
+
+before(async () => {
+	server = await startRadosgw();
+	location = { ...(await server.createBucket('faults')), prefix: 'p' };
+});
+
+after(() => server.stop());
+
+async function put(at: S3Location, name: string, content: Buffer): Promise<void> {
+	const writer = (await openTarget(at, { create: true })).create(name);
+	await writer.write(content);
+	await writer.commit();
+}
+
+const credentials = (accessKeyId: string, secretAccessKey: string) => ({
+	credentials: { accessKeyId, secretAccessKey },
+});
+
+test('each failure is one sentence that says what to do, exit 7, and shows no secret', async () => {
+	const wrongSecret = 'aWrongSecretThatMustNotShow';
+	const cases: [Partial<S3Location>, RegExp][] = [
+		[
+			credentials(server.accessKeyId, wrongSecret),
+			/does not accept the secret key; check TARGET_USER and TARGET_PASS/,
+		],
+		[
+			credentials('NOSUCHKEY', wrongSecret),
+			/does not know the access key; check TARGET_USER and TARGET_PASS/,
+		],
+		[{ bucket: 'no-such-bucket' }, /there is no bucket no-such-bucket at 127\.0\.0\.1:\d+; create it/],
+		[{ endpoint: 'http://127.0.0.1:1' }, /nothing listens at 127\.0\.0\.1:1; check the host and port/],
+		[
+			{ endpoint: 'http://no-such-host.invalid' },
+			/the host no-such-host\.invalid (is unknown|cannot be looked up)/,
+		],
+		[{ endpoint: server.endpoint.replace('http:', 'https:') }, /does not speak TLS; for plain http give/],
+	];
+	for (const [change, expected] of cases) {
+		const reachable = change.endpoint === undefined;
+		const broken = { ...location, ...change };
+		const target = await openTarget(broken, { create: false });
+		const requests = [
+			() => target.list(),
+			() => target.read('x', 0, 1),
+			() => put(broken, 'x', Buffer.alloc(9 * MIB)),
+			() => target.delete(['x']),
+			() => target.sweep(),
+		].slice(0, reachable ? 5 : 1);
+		for (const request of requests) {
+			await assert.rejects(request, (error: unknown) => {
+				assert.ok(error instanceof TargetError, inspect(error));
+				assert.equal(error.exit, 7);
+				assert.match(error.message, expected);
+				const shown = inspect(error, { depth: 20 });
+				assert.ok(!shown.includes(wrongSecret) && !shown.includes(server.secretAccessKey));
+				return true;
+			});
+		}
+	}
+});
+
+test('a body that breaks off is taken up again where it ended', async () => {
+	const content = randomBytes(3 * MIB);
+	await put(location, 'broken', content);
+	let cuts = 0;
+	const proxy = await startS3Proxy(server.endpoint, ({ method }): Fault | undefined => {
+		return method === 'GET' && cuts++ < 3 ? { cutAfter: 700_000 } : undefined;
+	});
+	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	assert.ok(content.subarray(5, 2 * MIB).equals(await target.read('broken', 5, 2 * MIB - 5)));
+	assert.equal(cuts, 3);
+	cuts = 0;
+	const chunks: Buffer[] = [];
+	for await (const chunk of target.stream('broken')) chunks.push(chunk);
+	assert.ok(content.equals(Buffer.concat(chunks)));
+	assert.equal(cuts, 4);
+	proxy.stop();
+});
+
+test('an object that is replaced while it is read gives an error, never a mixture', async () => {
+	await put(location, 'replaced', randomBytes(3 * MIB));
+	const proxy = await startS3Proxy(server.endpoint, () => ({ cutAfter: 700_000 }));
+	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	const read = async () => {
+		let first = true;
+		for await (const _ of target.stream('replaced')) {
+			if (first) await put(location, 'replaced', randomBytes(3 * MIB));
+			first = false;
+		}
+	};
+	await assert.rejects(read, /replaced while it was read/);
+	proxy.stop();
+});
+
+test('deletes one by one where the store refuses batches, and asks it once only', async () => {
+	for (const name of ['a', 'b', 'c']) await put(location, name, Buffer.from('1'));
+	let batches = 0;
+	const proxy = await startS3Proxy(server.endpoint, ({ method, url }) => {
+		if (method !== 'POST' || !url?.includes('delete')) return undefined;
+		batches++;
+		return { refuse: { status: 400, code: 'MissingContentMD5' } };
+	});
+	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	await target.delete(['a', 'missing', 'b']);
+	await target.delete(['c']);
+	const left = (await target.list()).map(({ name }) => name);
+	assert.deepEqual(
+		left.filter((name) => /^[abc]$/.test(name)),
+		[],
+	);
+	assert.equal(batches, 1);
+	proxy.stop();
+});
+
+test('a deletion of many carries Content-MD5, which Swift and old MinIO want', async () => {
+	let md5: unknown;
+	const proxy = await startS3Proxy(server.endpoint, ({ method, headers }) => {
+		if (method === 'POST') md5 = headers['content-md5'];
+		return undefined;
+	});
+	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	await target.delete(['x', 'y']);
+	assert.match(String(md5), /^[A-Za-z0-9+/]{22}==$/);
+	proxy.stop();
+});
+
+test('a part that is refused ends the upload with an error, and nothing is left', async () => {
+	const proxy = await startS3Proxy(server.endpoint, ({ url }) => {
+		return url?.includes('partNumber=2') ? { refuse: { status: 403, code: 'QuotaExceeded' } } : undefined;
+	});
+	await assert.rejects(
+		put({ ...location, endpoint: proxy.endpoint }, 'refused', Buffer.alloc(60 * MIB)),
+		/Cannot write refused at .*: the storage quota is used up/,
+	);
+	proxy.stop();
+	const { Uploads = [] } = await connect(location).send(
+		new ListMultipartUploadsCommand({ Bucket: 'faults' }),
+	);
+	assert.deepEqual(Uploads, []);
+});
+
+test('a busy store is asked again', async () => {
+	let asked = 0;
+	const proxy = await startS3Proxy(server.endpoint, () => {
+		return asked++ < 2 ? { refuse: { status: 503, code: 'SlowDown' } } : undefined;
+	});
+	await (await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false })).list();
+	assert.equal(asked, 3);
+	proxy.stop();
+});
+
+test('a key that may not list uploads does not stop a backup at the sweep', async () => {
+	const proxy = await startS3Proxy(server.endpoint, () => ({
+		refuse: { status: 403, code: 'AccessDenied' },
+	}));
+	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	await target.sweep();
+	await assert.rejects(
+		target.list(),
+		/access denied; check the rights of the access key on the bucket faults/,
+	);
+	proxy.stop();
+});
+
+test('only volumes go to a class that needs thawing', async () => {
+	const classes: unknown[] = [];
+	const proxy = await startS3Proxy(server.endpoint, ({ headers }) => {
+		classes.push(headers['x-amz-storage-class']);
+		return { refuse: { status: 403, code: 'AccessDenied' } };
+	});
+	const at = { ...location, endpoint: proxy.endpoint };
+	for (const storageClass of ['GLACIER', 'STANDARD_IA']) {
+		for (const name of ['duplicity-full.T.vol1.difftar.gpg', 'duplicity-full.T.manifest.gpg']) {
+			await assert.rejects(put({ ...at, storageClass }, name, Buffer.from('1')), TargetError);
+		}
+	}
+	assert.deepEqual(classes, ['GLACIER', undefined, 'STANDARD_IA', 'STANDARD_IA']);
+	proxy.stop();
+});
+
+test('without a region the AWS settings are asked, then us-east-1 is taken', async () => {
+	const region = () => connect(location).config.region();
+	const { AWS_REGION } = process.env;
+	process.env.AWS_REGION = 'eu-west-3';
+	assert.equal(await region(), 'eu-west-3');
+	delete process.env.AWS_REGION;
+	process.env.AWS_CONFIG_FILE = '/dev/null';
+	assert.equal(await region(), 'us-east-1');
+	delete process.env.AWS_CONFIG_FILE;
+	if (AWS_REGION !== undefined) process.env.AWS_REGION = AWS_REGION;
+});
+
+test('credentials come from the AWS environment when the target has none', async () => {
+	const { credentials: keys, ...rest } = location;
+	process.env.AWS_ACCESS_KEY_ID = keys?.accessKeyId;
+	process.env.AWS_SECRET_ACCESS_KEY = keys?.secretAccessKey;
+	try {
+		await (await openTarget(rest, { create: false })).list();
+	} finally {
+		delete process.env.AWS_ACCESS_KEY_ID;
+		delete process.env.AWS_SECRET_ACCESS_KEY;
+	}
+});
+
+test('the AWS SDK writes nothing to the terminal', () => {
+	const child = `
+		import { openTarget } from ${JSON.stringify(new URL('../src/target/open.js', import.meta.url).href)};
+		const target = await openTarget(JSON.parse(process.env.LOCATION), { create: false });
+		await target.list();`;
+	const run = (env: Record<string, string>) =>
+		spawnSync(process.execPath, ['--input-type=module', '-e', child], {
+			env: { PATH: process.env.PATH, LOCATION: JSON.stringify(location), ...env },
+			encoding: 'utf8',
+		});
+	const quiet = run({});
+	assert.deepEqual([quiet.status, quiet.stdout, quiet.stderr], [0, '', '']);
+	// Proof that there was something to keep quiet.
+	if (Number.parseInt(process.versions.node, 10) < 22) {
+		const loud = run({ AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'false' });
+		assert.match(loud.stderr, /NodeVersionSupportWarning/);
+	}
+});
+
+test('the object is stored under the prefix and its plain name', async () => {
+	await put(location, 'plain', Buffer.from('1'));
+	const { ContentLength } = await connect(location).send(
+		new GetObjectCommand({ Bucket: 'faults', Key: 'p/plain' }),
+	);
+	assert.equal(ContentLength, 1);
+});
