@@ -393,13 +393,14 @@ describe('sets and chains', () => {
 			{ kind: 'inc', start: step(0), time: step(2) },
 			{ kind: 'inc', start: step(2), time: step(3) },
 			{ kind: 'inc', start: step(9), time: step(4) },
+			{ kind: 'inc', start: step(0), time: step(0) },
 		] as const;
 		const { chains, orphaned } = collect(sets.map((set) => ({ name: manifestName(set, 'none'), size: 1 })));
 		assert.deepEqual(
 			chains.map((chain) => times(chain.sets)),
 			[[0, 2, 3]],
 		);
-		assert.deepEqual(times(orphaned), [1, 4]);
+		assert.deepEqual(times(orphaned), [0, 1, 4]);
 	});
 
 	test('a set without its sigtar stays in the chain', () => {

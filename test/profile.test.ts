@@ -151,7 +151,9 @@ second line'
 		assert.doesNotMatch(conf.warnings[0] as string, /sesame/);
 	});
 
-	test('strict shell options, redefined words and a daemon in the conf do no harm', async () => {
+	test('strict shell options, redefined words and a daemon in the conf do no harm', {
+		timeout: 20_000,
+	}, async () => {
 		const conf = await readConf(
 			profile(
 				`${minimal}set -eu; IFS=,; printf() { :; }; eval() { :; }\nsleep 60 & echo $! > '${home}/pid'\n`,

@@ -14,11 +14,11 @@ export interface S3Proxy {
 	stop(): void;
 }
 
-/** @param fault asked for each request; undefined lets it through */
-export async function startS3Proxy(
-	server: string,
-	fault: (request: IncomingMessage) => Fault | undefined,
-): Promise<S3Proxy> {
+/** Asked for each request; undefined lets it through. */
+export type FaultOf = (request: IncomingMessage) => Fault | undefined;
+
+/** @param server its endpoint */
+export async function startS3Proxy(server: string, fault: FaultOf): Promise<S3Proxy> {
 	const proxy = createServer((incoming, answer) => {
 		const { refuse, cutAfter = Number.POSITIVE_INFINITY } = fault(incoming) ?? {};
 		if (refuse !== undefined) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import { inspect } from 'node:util';
 import { GetObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { TargetError } from '../src/errors.js';
@@ -10,7 +10,7 @@ import { openTarget } from '../src/target/open.js';
 import { connect } from '../src/target/s3-client.js';
 import type { S3Location } from '../src/target/url.js';
 import { type Radosgw, startRadosgw } from './radosgw.js';
-import { type Fault, startS3Proxy } from './s3-proxy.js';
+import { type FaultOf, startS3Proxy } from './s3-proxy.js';
 
 const MIB = 1024 * 1024;
 
@@ -28,6 +28,13 @@ async function put(at: S3Location, name: string, content: Buffer): Promise<void>
 	const writer = (await openTarget(at, { create: true })).create(name);
 	await writer.write(content);
 	await writer.commit();
+}
+
+/** The location behind a proxy that breaks requests, until the test ends. */
+async function faulty(t: TestContext, fault: FaultOf): Promise<S3Location> {
+	const proxy = await startS3Proxy(server.endpoint, fault);
+	t.after(() => proxy.stop());
+	return { ...location, endpoint: proxy.endpoint };
 }
 
 const credentials = (accessKeyId: string, secretAccessKey: string) => ({
@@ -77,14 +84,14 @@ test('each failure is one sentence that says what to do, exit 7, and shows no se
 	}
 });
 
-test('a body that breaks off is taken up again where it ended', async () => {
+test('a body that breaks off is taken up again where it ended', async (t) => {
 	const content = randomBytes(3 * MIB);
 	await put(location, 'broken', content);
 	let cuts = 0;
-	const proxy = await startS3Proxy(server.endpoint, ({ method }): Fault | undefined => {
+	const at = await faulty(t, ({ method }) => {
 		return method === 'GET' && cuts++ < 3 ? { cutAfter: 700_000 } : undefined;
 	});
-	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	const target = await openTarget(at, { create: false });
 	assert.ok(content.subarray(5, 2 * MIB).equals(await target.read('broken', 5, 2 * MIB - 5)));
 	assert.equal(cuts, 3);
 	cuts = 0;
@@ -92,13 +99,12 @@ test('a body that breaks off is taken up again where it ended', async () => {
 	for await (const chunk of target.stream('broken')) chunks.push(chunk);
 	assert.ok(content.equals(Buffer.concat(chunks)));
 	assert.equal(cuts, 4);
-	proxy.stop();
 });
 
-test('an object that is replaced while it is read gives an error, never a mixture', async () => {
+test('an object that is replaced while it is read gives an error, never a mixture', async (t) => {
 	await put(location, 'replaced', randomBytes(3 * MIB));
-	const proxy = await startS3Proxy(server.endpoint, () => ({ cutAfter: 700_000 }));
-	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	const at = await faulty(t, () => ({ cutAfter: 700_000 }));
+	const target = await openTarget(at, { create: false });
 	const read = async () => {
 		let first = true;
 		for await (const _ of target.stream('replaced')) {
@@ -107,18 +113,17 @@ test('an object that is replaced while it is read gives an error, never a mixtur
 		}
 	};
 	await assert.rejects(read, /replaced while it was read/);
-	proxy.stop();
 });
 
-test('deletes one by one where the store refuses batches, and asks it once only', async () => {
+test('deletes one by one where the store refuses batches, and asks it once only', async (t) => {
 	for (const name of ['a', 'b', 'c']) await put(location, name, Buffer.from('1'));
 	let batches = 0;
-	const proxy = await startS3Proxy(server.endpoint, ({ method, url }) => {
+	const at = await faulty(t, ({ method, url }) => {
 		if (method !== 'POST' || !url?.includes('delete')) return undefined;
 		batches++;
 		return { refuse: { status: 400, code: 'MissingContentMD5' } };
 	});
-	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	const target = await openTarget(at, { create: false });
 	await target.delete(['a', 'missing', 'b']);
 	await target.delete(['c']);
 	const left = (await target.list()).map(({ name }) => name);
@@ -127,73 +132,66 @@ test('deletes one by one where the store refuses batches, and asks it once only'
 		[],
 	);
 	assert.equal(batches, 1);
-	proxy.stop();
 });
 
-test('a deletion of many carries Content-MD5, which Swift and old MinIO want', async () => {
+test('a deletion of many carries Content-MD5, which Swift and old MinIO want', async (t) => {
 	let md5: unknown;
-	const proxy = await startS3Proxy(server.endpoint, ({ method, headers }) => {
+	const at = await faulty(t, ({ method, headers }) => {
 		if (method === 'POST') md5 = headers['content-md5'];
 		return undefined;
 	});
-	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	const target = await openTarget(at, { create: false });
 	await target.delete(['x', 'y']);
 	assert.match(String(md5), /^[A-Za-z0-9+/]{22}==$/);
-	proxy.stop();
 });
 
-test('a part that is refused ends the upload with an error, and nothing is left', async () => {
-	const proxy = await startS3Proxy(server.endpoint, ({ url }) => {
+test('a part that is refused ends the upload with an error, and nothing is left', async (t) => {
+	const at = await faulty(t, ({ url }) => {
 		return url?.includes('partNumber=2') ? { refuse: { status: 403, code: 'QuotaExceeded' } } : undefined;
 	});
 	await assert.rejects(
-		put({ ...location, endpoint: proxy.endpoint }, 'refused', Buffer.alloc(60 * MIB)),
+		put(at, 'refused', Buffer.alloc(60 * MIB)),
 		/Cannot write refused at .*: the storage quota is used up/,
 	);
-	proxy.stop();
 	const { Uploads = [] } = await connect(location).send(
 		new ListMultipartUploadsCommand({ Bucket: 'faults' }),
 	);
 	assert.deepEqual(Uploads, []);
 });
 
-test('a busy store is asked again', async () => {
+test('a busy store is asked again', async (t) => {
 	let asked = 0;
-	const proxy = await startS3Proxy(server.endpoint, () => {
+	const at = await faulty(t, () => {
 		return asked++ < 2 ? { refuse: { status: 503, code: 'SlowDown' } } : undefined;
 	});
-	await (await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false })).list();
+	await (await openTarget(at, { create: false })).list();
 	assert.equal(asked, 3);
-	proxy.stop();
 });
 
-test('a key that may not list uploads does not stop a backup at the sweep', async () => {
-	const proxy = await startS3Proxy(server.endpoint, () => ({
+test('a key that may not list uploads does not stop a backup at the sweep', async (t) => {
+	const at = await faulty(t, () => ({
 		refuse: { status: 403, code: 'AccessDenied' },
 	}));
-	const target = await openTarget({ ...location, endpoint: proxy.endpoint }, { create: false });
+	const target = await openTarget(at, { create: false });
 	await target.sweep();
 	await assert.rejects(
 		target.list(),
 		/access denied; check the rights of the access key on the bucket faults/,
 	);
-	proxy.stop();
 });
 
-test('only volumes go to a class that needs thawing', async () => {
+test('only volumes go to a class that needs thawing', async (t) => {
 	const classes: unknown[] = [];
-	const proxy = await startS3Proxy(server.endpoint, ({ headers }) => {
+	const at = await faulty(t, ({ headers }) => {
 		classes.push(headers['x-amz-storage-class']);
 		return { refuse: { status: 403, code: 'AccessDenied' } };
 	});
-	const at = { ...location, endpoint: proxy.endpoint };
 	for (const storageClass of ['GLACIER', 'STANDARD_IA']) {
 		for (const name of ['duplicity-full.T.vol1.difftar.gpg', 'duplicity-full.T.manifest.gpg']) {
 			await assert.rejects(put({ ...at, storageClass }, name, Buffer.from('1')), TargetError);
 		}
 	}
 	assert.deepEqual(classes, ['GLACIER', undefined, 'STANDARD_IA', 'STANDARD_IA']);
-	proxy.stop();
 });
 
 test('without a region the AWS settings are asked, then us-east-1 is taken', async () => {

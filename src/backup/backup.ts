@@ -7,8 +7,8 @@ import type { SetName } from '../collection/names.js';
 import { BlockCache } from '../content/blocks.js';
 import { Content } from '../content/content.js';
 import { DamageError, TsdupError, UsageError } from '../errors.js';
-import { Index } from '../index/index.js';
 import type { SegmentKey } from '../index/import.js';
+import { Index } from '../index/index.js';
 import { checkPassphrase } from '../index/passphrase.js';
 import { beginRun, endRun, segmentReady } from '../index/runs.js';
 import { type Synced, type SyncOptions, sync } from '../index/sync.js';
@@ -120,7 +120,8 @@ class Backup {
 		const { encryptor, publicKeys, opener, dryRun, reporter } = this.#options;
 		let synced = await sync(this.#context);
 		if (encryptor && !publicKeys) await checkPassphrase(this.#index, opener);
-		if (!dryRun && (await heal(this.#context, synced.collection, reporter))) synced = await sync(this.#context);
+		if (!dryRun && (await heal(this.#context, synced.collection, reporter)))
+			synced = await sync(this.#context);
 		for (const { set, reason } of synced.unusable) {
 			reporter.note(`The set of ${new Date(set.time * 1000).toISOString()} cannot be built on: ${reason}.`);
 		}
@@ -151,12 +152,14 @@ class Backup {
 
 	/** Set times must increase, whatever the clock does. */
 	#name({ collection }: Synced, before: Before | null): SetName {
-		const all = [...collection.chains.flatMap((c) => c.sets), ...collection.incomplete, ...collection.orphaned];
+		const all = [
+			...collection.chains.flatMap((c) => c.sets),
+			...collection.incomplete,
+			...collection.orphaned,
+		];
 		const last = all.reduce((max, set) => Math.max(max, set.time), 0);
 		const time = Math.max(Math.floor(this.#options.now), last + 1);
-		return before
-			? { kind: 'inc', start: before.set.time, time }
-			: { kind: 'full', start: null, time };
+		return before ? { kind: 'inc', start: before.set.time, time } : { kind: 'full', start: null, time };
 	}
 
 	async #write(set: SetName, before: Before | null): Promise<void> {
@@ -252,7 +255,9 @@ class Backup {
 			if (stored.incomplete) {
 				this.#warn(path, `could only be read up to byte ${stored.metadata.size}`, stored.incomplete);
 			} else if (stored.metadata.size !== seen.size) {
-				this.#options.reporter.note(`${shown(path)} changed while it was read; the next run stores it again.`);
+				this.#options.reporter.note(
+					`${shown(path)} changed while it was read; the next run stores it again.`,
+				);
 			}
 			return true;
 		} catch (error) {

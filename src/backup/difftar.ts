@@ -2,8 +2,9 @@
  * The stream of tar entries of one set, cut into volumes. Entries come in tuple order; a volume is closed, and goes to the
  * target in the background, when it has reached its size. `finish` resolves when all of them are durable there.
  */
-import { type NameProtection, type SetName, volumeName } from '../collection/names.js';
+
 import type { ManifestPath, ManifestVolume } from '../collection/manifest.js';
+import { type NameProtection, type SetName, volumeName } from '../collection/names.js';
 import type { Metadata } from '../index/entry.js';
 import { type Extent, volumeId } from '../index/extents.js';
 import type { Encryptor } from '../openpgp/encryptor.js';

@@ -4,8 +4,8 @@
  */
 import { type SetName, segmentName } from '../collection/names.js';
 import type { BackupSet, Collection } from '../collection/sets.js';
-import { endRun, openRuns } from '../index/runs.js';
 import type { SegmentKey } from '../index/import.js';
+import { endRun, openRuns } from '../index/runs.js';
 import { type SyncOptions, takeSegment } from '../index/sync.js';
 import type { Target } from '../target/target.js';
 import type { Reporter } from './backup.js';
@@ -26,7 +26,9 @@ export async function heal(
 		const committed = complete.find((candidate) => isSame(candidate, set));
 		if (committed && segmentReady && !committed.segment) {
 			await copy(pending, target, segmentName(set, committed.manifest?.encrypted ? 'gpg' : 'none'));
-			reporter.note(`The run of ${date(set)} was interrupted after its backup was complete: index completed.`);
+			reporter.note(
+				`The run of ${date(set)} was interrupted after its backup was complete: index completed.`,
+			);
 		}
 		const left = collection.incomplete.find((candidate) => isSame(candidate, set));
 		if (left) {

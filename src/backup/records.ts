@@ -2,9 +2,10 @@
  * What a set records of each entry besides its data: the signature for the next increment (in the sigtar) and the
  * line for the index (in the segment). Signatures are made off the main thread; records wait for them in order.
  */
-import { type SegmentLine, formatLine } from '../index/segment.js';
+
 import type { Metadata, SignatureRef } from '../index/entry.js';
 import { type Extent, volumeId } from '../index/extents.js';
+import { formatLine, type SegmentLine } from '../index/segment.js';
 import { endOfArchive, padding, tarHeader } from '../volume/tar.js';
 import type { VolumeWriter } from '../volume/writer.js';
 import { tarEntry } from './difftar.js';

@@ -87,7 +87,8 @@ export class SetWriter {
 		await this.difftar.finish();
 		const sigtar = await this.#sigtar.finish();
 		await this.#sigtarObject.commit();
-		for (const stored of this.difftar.stored) await this.#segment.write(formatLine({ kind: 'volume', ...stored }));
+		for (const stored of this.difftar.stored)
+			await this.#segment.write(formatLine({ kind: 'volume', ...stored }));
 		await this.#segment.write(formatLine({ kind: 'volume', id: volumeId(set.time, 0), volume: sigtar }));
 		await this.#segment.write(formatLine({ kind: 'end', entries }));
 		const segment = await this.#segment.finish();

@@ -2,7 +2,16 @@
  * The source tree as the system shows it: names, metadata and content, names always as bytes.
  */
 import { execFileSync } from 'node:child_process';
-import { type BigIntStats, constants, closeSync, fstatSync, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import {
+	type BigIntStats,
+	closeSync,
+	constants,
+	fstatSync,
+	lstatSync,
+	openSync,
+	readdirSync,
+	readlinkSync,
+} from 'node:fs';
 import type { EntryType, Metadata } from '../index/entry.js';
 
 const NONE = Buffer.alloc(0);

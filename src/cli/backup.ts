@@ -1,7 +1,7 @@
 /** `tsdup backup`: one backup run of a profile. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { backup, type BackupReport } from '../backup/backup.js';
+import { type BackupReport, backup } from '../backup/backup.js';
 import { openProfile } from '../collection/access.js';
 import { formatSetTime, parseTime } from '../collection/times.js';
 import { UsageError } from '../errors.js';
@@ -35,7 +35,8 @@ async function run(profile: string, options: Options, command: Command): Promise
 	const access = await openProfile(findProfile(profile), { create: !options.dryRun });
 	const { conf, parameters } = access;
 	for (const warning of access.warnings) output.note(warning);
-	if (!conf.source) throw new UsageError(`SOURCE is not set in ${conf.dir}/conf: set it to the folder to back up.`);
+	if (!conf.source)
+		throw new UsageError(`SOURCE is not set in ${conf.dir}/conf: set it to the folder to back up.`);
 	const rules = await readRules(parameters.selection, join(conf.dir, 'exclude'));
 	const now = Date.now() / 1000;
 	const started = Date.now();
@@ -57,14 +58,19 @@ async function run(profile: string, options: Options, command: Command): Promise
 			warn: (message) => output.warn(message),
 			progress: (state) =>
 				output.progress(
-					() => `${state.entries} entries, ${size(state.bytesRead)} read, ${size(state.bytesStored)} stored  ${state.path}`,
+					() =>
+						`${state.entries} entries, ${size(state.bytesRead)} read, ${size(state.bytesStored)} stored  ${state.path}`,
 				),
 		},
 	});
 	const seconds = (Date.now() - started) / 1000;
 	output.summary(inWords(report, seconds, options.dryRun ?? false), {
 		...report,
-		set: { ...report.set, time: formatSetTime(report.set.time), start: report.set.start && formatSetTime(report.set.start) },
+		set: {
+			...report.set,
+			time: formatSetTime(report.set.time),
+			start: report.set.start && formatSetTime(report.set.start),
+		},
 		dryRun: options.dryRun ?? false,
 		seconds,
 	});
@@ -74,7 +80,8 @@ async function run(profile: string, options: Options, command: Command): Promise
 function inWords(report: BackupReport, seconds: number, dryRun: boolean): string {
 	const kind = report.set.kind === 'full' ? 'Full' : 'Incremental';
 	const counts = `${report.entries} entries: ${report.newEntries} new, ${report.changedEntries} changed, ${report.deletedEntries} deleted`;
-	if (dryRun) return `${kind} backup, not made (--dry-run). ${counts}, up to ${size(report.bytesRead)} to read.`;
+	if (dryRun)
+		return `${kind} backup, not made (--dry-run). ${counts}, up to ${size(report.bytesRead)} to read.`;
 	const warnings = report.warnings > 0 ? ` ${report.warnings} could not be backed up, see above.` : '';
 	const volumes = report.volumes === 1 ? '1 volume' : `${report.volumes} volumes`;
 	return (

@@ -12,13 +12,25 @@ export function addFetch(program: Command): void {
 		.command('fetch <profile> <path> <destination> [time]')
 		.description('restore one file or folder; path is relative to the source')
 		.action(
-			async (profile: string, path: string, destination: string, time: string | undefined, _: unknown, command: Command) => {
+			async (
+				profile: string,
+				path: string,
+				destination: string,
+				time: string | undefined,
+				_: unknown,
+				command: Command,
+			) => {
 				const open = await openSnapshot(profile, time, outputOf(command));
 				const entry = open.collection.snapshots.find(open.set, Buffer.from(path));
 				if (!entry) throw new UsageError(`${path} is not in the snapshot of ${localTime(open.set.time)}.`);
 				// As cp does: into a folder that exists, under its own name.
 				const inside = statSync(destination, { throwIfNoEntry: false })?.isDirectory();
-				await restoreAndReport(open, entry, inside ? join(destination, basename(path)) : destination, command);
+				await restoreAndReport(
+					open,
+					entry,
+					inside ? join(destination, basename(path)) : destination,
+					command,
+				);
 			},
 		);
 }

@@ -19,7 +19,8 @@ export function addIndex(program: Command): void {
 			const access = await openProfile(findProfile(profile));
 			const release = takeLock(join(access.cacheDir, 'lock.sqlite'));
 			try {
-				for (const suffix of ['', '-wal', '-shm']) rmSync(join(access.cacheDir, `index.sqlite${suffix}`), { force: true });
+				for (const suffix of ['', '-wal', '-shm'])
+					rmSync(join(access.cacheDir, `index.sqlite${suffix}`), { force: true });
 				const { snapshots, unusable, close } = await openSnapshots(access);
 				for (const { reason } of unusable) output.warn(`a set cannot be indexed: ${reason}`);
 				const sets = snapshots.sets().length;

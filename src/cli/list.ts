@@ -23,7 +23,8 @@ export function addList(program: Command): void {
 				});
 				if (type !== 'dir') return;
 				for (const child of collection.snapshots.list(set, entry.node)) {
-					const at = entry.name.length === 0 ? child.name : Buffer.concat([path, Buffer.from('/'), child.name]);
+					const at =
+						entry.name.length === 0 ? child.name : Buffer.concat([path, Buffer.from('/'), child.name]);
 					show(child, at);
 				}
 			};

@@ -38,17 +38,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 		.addHelpText('after', EXIT_CODES)
 		.showSuggestionAfterError()
 		.exitOverride();
-	const add = [
-		addCreate,
-		addBackup,
-		addMount,
-		addUmount,
-		addStatus,
-		addList,
-		addRestore,
-		addFetch,
-		addIndex,
-	];
+	const add = [addCreate, addBackup, addMount, addUmount, addStatus, addList, addRestore, addFetch, addIndex];
 	for (const addCommand of add) addCommand(program);
 	for (const command of program.commands) command.copyInheritedSettings(program);
 	try {
@@ -58,7 +48,8 @@ export async function main(argv: readonly string[]): Promise<number> {
 		if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
 		process.stderr.write(`tsdup: ${error instanceof Error ? error.message : String(error)}\n`);
 		if (argv.includes('-v') || argv.includes('--verbose') || !(error instanceof TsdupError)) {
-			for (let cause = error; cause instanceof Error; cause = cause.cause) process.stderr.write(`${cause.stack}\n`);
+			for (let cause = error; cause instanceof Error; cause = cause.cause)
+				process.stderr.write(`${cause.stack}\n`);
 		}
 		return error instanceof TsdupError ? error.exit : 1;
 	}

@@ -25,7 +25,12 @@ export function addMount(program: Command): void {
 	program
 		.command('mount <mountpoint>')
 		.description('show every snapshot as a folder; returns when they can be listed')
-		.option('-p, --profile <profile>', 'whose backups (several: each is a folder); default: the only profile', collect, [])
+		.option(
+			'-p, --profile <profile>',
+			'whose backups (several: each is a folder); default: the only profile',
+			collect,
+			[],
+		)
 		.option('--target <url>', 'a collection without a profile; its passphrase is in PASSPHRASE')
 		.option('-f, --foreground', 'stay until it is unmounted')
 		.option('-o <options>', 'as for mount(8): allow_other, uid=, gid=, umask=', collect, [])
@@ -97,13 +102,15 @@ async function chooseProfiles(options: Options): Promise<string[]> {
 	if (options.profile.length > 0) {
 		const dirs = options.profile.map(findProfile);
 		const names = new Set(dirs.map((dir) => basename(dir)));
-		if (names.size < dirs.length) throw new UsageError('Two of the profiles have the same name: mount them apart.');
+		if (names.size < dirs.length)
+			throw new UsageError('Two of the profiles have the same name: mount them apart.');
 		return dirs;
 	}
 	const chosen = process.env.TSDUP_PROFILE;
 	const profiles = listProfiles();
 	if (profiles.length === 1 && profiles[0]) return [profiles[0].dir];
 	if (chosen) return [findProfile(chosen)];
-	if (profiles.length === 0) throw new UsageError('There is no profile: make one (tsdup create) or give --target URL.');
+	if (profiles.length === 0)
+		throw new UsageError('There is no profile: make one (tsdup create) or give --target URL.');
 	throw new UsageError(`Which profile? Give one with -p: ${profiles.map(({ name }) => name).join(', ')}`);
 }

@@ -4,18 +4,26 @@ import { DamageError } from '../errors.js';
 import type { Entry } from '../index/entry.js';
 import { restore } from '../restore/restore.js';
 import { localTime, outputOf, printable, size } from './output.js';
-import { openSnapshot, type OpenSnapshot } from './snapshot-argument.js';
+import { type OpenSnapshot, openSnapshot } from './snapshot-argument.js';
 
 export function addRestore(program: Command): void {
 	program
 		.command('restore <profile> <destination> [time]')
 		.description('restore a whole snapshot into an absent or empty folder')
-		.action(async (profile: string, destination: string, time: string | undefined, _: unknown, command: Command) => {
-			const open = await openSnapshot(profile, time, outputOf(command));
-			const root = open.collection.snapshots.root(open.set);
-			if (!root) throw new DamageError('The snapshot has no root: run `tsdup index rebuild`.');
-			await restoreAndReport(open, root, destination, command);
-		});
+		.action(
+			async (
+				profile: string,
+				destination: string,
+				time: string | undefined,
+				_: unknown,
+				command: Command,
+			) => {
+				const open = await openSnapshot(profile, time, outputOf(command));
+				const root = open.collection.snapshots.root(open.set);
+				if (!root) throw new DamageError('The snapshot has no root: run `tsdup index rebuild`.');
+				await restoreAndReport(open, root, destination, command);
+			},
+		);
 }
 
 /** Restores `entry` as `destination` and sets the exit code by the gravest of what went wrong. */
@@ -31,7 +39,13 @@ export async function restoreAndReport(
 	const problems = report.problems.length > 0 ? ` ${report.problems.length} problems, see above.` : '';
 	output.summary(
 		`Restored ${report.entries} entries, ${size(report.bytes)}, of ${localTime(set.time)} to ${destination}.${problems}`,
-		{ destination, time: set.time, entries: report.entries, bytes: report.bytes, problems: report.problems.length },
+		{
+			destination,
+			time: set.time,
+			entries: report.entries,
+			bytes: report.bytes,
+			problems: report.problems.length,
+		},
 	);
 	if (report.problems.length > 0) process.exitCode = report.exit;
 	collection.close();

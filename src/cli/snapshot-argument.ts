@@ -36,6 +36,8 @@ export async function openSnapshot(
 	collection.close();
 	const [first] = sets;
 	throw new UsageError(
-		first ? `The first backup is of ${localTime(first.time)}: there is none before.` : 'There are no backups yet.',
+		first
+			? `The first backup is of ${localTime(first.time)}: there is none before.`
+			: 'There are no backups yet.',
 	);
 }

@@ -36,7 +36,9 @@ export function addStatus(program: Command): void {
 				}
 			});
 			for (const set of [...collection.incomplete, ...collection.orphaned]) {
-				const why = set.complete ? 'no chain leads to it' : 'it has no manifest: a run was interrupted, or still goes on';
+				const why = set.complete
+					? 'no chain leads to it'
+					: 'it has no manifest: a run was interrupted, or still goes on';
 				output.result(`Orphan ${localTime(set.time)}: ${why}`, { orphan: why, ...described(set) });
 			}
 			const sets = collection.chains.reduce((sum, chain) => sum + chain.sets.length, 0);
@@ -44,7 +46,14 @@ export function addStatus(program: Command): void {
 			output.summary(
 				`${access.target.url}: ${collection.chains.length} chains, ${sets} sets, ${size(bytes)}, ${orphans} orphans, ` +
 					`${collection.foreign} foreign objects`,
-				{ target: access.target.url, chains: collection.chains.length, sets, bytes, orphans, foreign: collection.foreign },
+				{
+					target: access.target.url,
+					chains: collection.chains.length,
+					sets,
+					bytes,
+					orphans,
+					foreign: collection.foreign,
+				},
 			);
 			close();
 		});

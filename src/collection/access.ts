@@ -84,7 +84,10 @@ export async function openUrl(url: string): Promise<Access> {
 	return { ...(await open(location, false)), name: describe(location), opener, warnings: [] };
 }
 
-async function open(location: TargetLocation, create: boolean): Promise<{ target: Target; cacheDir: string }> {
+async function open(
+	location: TargetLocation,
+	create: boolean,
+): Promise<{ target: Target; cacheDir: string }> {
 	const id = createHash('sha256').update(describe(location)).digest('hex').slice(0, 16);
 	const cacheDir = await cacheDirectory(join('collections', id));
 	return { target: traced(await openTarget(location, { create })), cacheDir };

@@ -48,9 +48,7 @@ export class Index {
 			`SELECT n.id AS node, n.name, ${METADATA} FROM versions v JOIN nodes n ON n.id = v.node
 			WHERE v.node = ? AND ${SHOWN}`,
 		);
-		this.#extents = this.db
-			.prepare(`SELECT v.extents FROM versions v WHERE v.node = ? AND ${SHOWN}`)
-			.pluck();
+		this.#extents = this.db.prepare(`SELECT v.extents FROM versions v WHERE v.node = ? AND ${SHOWN}`).pluck();
 		this.#signature = this.db.prepare(
 			`SELECT v.sig_volume AS volume, v.sig_offset AS offset, v.sig_length AS length
 			FROM versions v WHERE v.node = ? AND ${SHOWN}`,
@@ -59,7 +57,9 @@ export class Index {
 
 	/** Every set that can be shown, oldest first. */
 	sets(): SnapshotSet[] {
-		return this.db.prepare('SELECT id, kind, time, start, chain FROM sets ORDER BY time').all() as SnapshotSet[];
+		return this.db
+			.prepare('SELECT id, kind, time, start, chain FROM sets ORDER BY time')
+			.all() as SnapshotSet[];
 	}
 
 	/** A directory's entries, in bytewise order of their names. */
@@ -112,9 +112,7 @@ export class Index {
 	/** What `df` shows: entries and bytes of the newest version of everything in a set. */
 	totals(set: SnapshotSet): { files: number; bytes: number } {
 		return this.db
-			.prepare(
-				`SELECT count(*) AS files, coalesce(sum(v.size), 0) AS bytes FROM versions v WHERE ${SHOWN}`,
-			)
+			.prepare(`SELECT count(*) AS files, coalesce(sum(v.size), 0) AS bytes FROM versions v WHERE ${SHOWN}`)
 			.get(set.chain, set.time, set.time) as { files: number; bytes: number };
 	}
 

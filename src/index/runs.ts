@@ -15,7 +15,9 @@ export interface Run {
 }
 
 export function beginRun(index: Index, set: SetName): void {
-	index.db.prepare('INSERT INTO runs (time, kind, start) VALUES (?, ?, ?)').run(set.time, set.kind, set.start);
+	index.db
+		.prepare('INSERT INTO runs (time, kind, start) VALUES (?, ?, ?)')
+		.run(set.time, set.kind, set.start);
 }
 
 /** From here on, the set's segment can be had from the pending folder. Comes before the manifest goes to the target. */
@@ -32,7 +34,13 @@ export function endRun(index: Index, set: SetName): void {
 export function openRuns(index: Index): Run[] {
 	const rows = index.db
 		.prepare('SELECT time, kind, start, segment_header AS header, segment_key AS key FROM runs ORDER BY time')
-		.all() as { time: number; kind: 'full' | 'inc'; start: number | null; header: Buffer | null; key: Buffer | null }[];
+		.all() as {
+		time: number;
+		kind: 'full' | 'inc';
+		start: number | null;
+		header: Buffer | null;
+		key: Buffer | null;
+	}[];
 	return rows.map(({ time, kind, start, header, key }) => ({
 		set: { time, kind, start },
 		segmentReady: header !== null,

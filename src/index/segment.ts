@@ -38,7 +38,13 @@ function toJson(line: SegmentLine): object {
 				volume: line.id,
 				...rest,
 				key: key && key.toString('base64'),
-				frames: frames.map((f) => [f.tarOffset, f.tarLength, f.offset, f.length, f.digest.toString('base64')]),
+				frames: frames.map((f) => [
+					f.tarOffset,
+					f.tarLength,
+					f.offset,
+					f.length,
+					f.digest.toString('base64'),
+				]),
 			};
 		}
 		case 'entry': {
@@ -56,7 +62,9 @@ function toJson(line: SegmentLine): object {
 				...(m.type === 'file' ? { size: m.size } : {}),
 				...(m.link ? { link: toText(m.link) } : {}),
 				...(m.devMajor || m.devMinor ? { dev: [m.devMajor, m.devMinor] } : {}),
-				...(line.extents.length ? { extents: line.extents.flatMap((e) => [e.length, e.volume, e.offset]) } : {}),
+				...(line.extents.length
+					? { extents: line.extents.flatMap((e) => [e.length, e.volume, e.offset]) }
+					: {}),
 				...(line.signature
 					? { sig: [line.signature.volume, line.signature.offset, line.signature.length] }
 					: {}),

@@ -2,14 +2,15 @@
  * Brings the index in step with the target: sets that are gone are forgotten, new ones are taken in from their
  * segments. Reads the target only; costs one listing, and one object for each set that is new to this host.
  */
-import { createGunzip } from 'node:zlib';
+
 import { Readable } from 'node:stream';
-import { type BackupSet, type Collection, collect } from '../collection/sets.js';
+import { createGunzip } from 'node:zlib';
 import { segmentName } from '../collection/names.js';
-import type { Opener } from '../openpgp/opener.js';
-import { readMessage } from '../openpgp/message.js';
-import { AES_256 } from '../openpgp/session-key.js';
+import { type BackupSet, type Collection, collect } from '../collection/sets.js';
 import { DamageError, KeyError, MissingObjectError } from '../errors.js';
+import { readMessage } from '../openpgp/message.js';
+import type { Opener } from '../openpgp/opener.js';
+import { AES_256 } from '../openpgp/session-key.js';
 import type { Target } from '../target/target.js';
 import { importSegment, type SegmentKey } from './import.js';
 import type { Index } from './index.js';
@@ -61,7 +62,10 @@ async function takeIn(options: SyncOptions, set: BackupSet, run: Run | undefined
 	}
 	const { segment } = set;
 	if (!segment) return 'its index segment is not on the target';
-	const failed = await attempt(() => takeSegment(options, set.time, options.target, segment.name, null), options);
+	const failed = await attempt(
+		() => takeSegment(options, set.time, options.target, segment.name, null),
+		options,
+	);
 	return failed && `its index segment cannot be used: ${failed}`;
 }
 
@@ -128,7 +132,9 @@ function forgetAllBut(index: Index, times: ReadonlySet<number>): void {
 	db.transaction(() => {
 		for (const set of index.sets().filter(({ chain }) => gone.has(chain))) {
 			db.prepare('DELETE FROM sets WHERE time = ?').run(set.time);
-			db.prepare('DELETE FROM frames WHERE volume IN (SELECT id FROM volumes WHERE set_time = ?)').run(set.time);
+			db.prepare('DELETE FROM frames WHERE volume IN (SELECT id FROM volumes WHERE set_time = ?)').run(
+				set.time,
+			);
 			db.prepare('DELETE FROM volumes WHERE set_time = ?').run(set.time);
 		}
 		for (const chain of gone) db.prepare('DELETE FROM versions WHERE chain = ?').run(chain);

@@ -56,10 +56,10 @@ export function passphraseOctets(passphrase: string): Buffer {
 	return Buffer.from(passphrase.split('\n', 1)[0] ?? '');
 }
 
-/** Octets hashed in one go: some 10 ms, so that nothing else of the process waits longer. */
+/** Octets hashed in one go: a few ms, so that nothing else of the process waits longer. */
 const SLICE = 4 << 20;
 
-/** A key of `length` bytes (at most 64). Costs 0.1 to 0.4 s at the highest count, in slices that let others run. */
+/** A key of `length` bytes (at most 64). The highest count costs 0.04 to 0.1 s, in slices that let others run. */
 export async function deriveKey(s2k: S2k, passphrase: Buffer, length: number): Promise<Buffer> {
 	const name = hashNames.get(s2k.hash);
 	if (name === undefined) throw new TsdupError(`hash ${s2k.hash} is not supported yet`);

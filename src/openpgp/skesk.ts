@@ -12,8 +12,8 @@ import { AES_256, decipher, encipher, keyLength, type SessionKey } from './sessi
 export const SKESK_TAG = 3;
 
 /**
- * The highest count, 65011712 octets: what gpg itself takes on anything younger than 2010, since nothing is known about
- * how strong the passphrase is. Measured: 0.05 s with the SHA extensions of current processors.
+ * The highest count, 65011712 octets, since nothing is known about how strong the passphrase is; gpg's own calibration
+ * arrives at it too. Measured: 0.04 s per run on a processor with SHA instructions.
  */
 const CODED_COUNT = 0xff;
 

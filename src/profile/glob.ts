@@ -51,12 +51,11 @@ export function compileGlob(pattern: Buffer): Glob {
 	const below = new RegExp(`^${whole}/`, flags);
 	const exact = new RegExp(`^${whole}$`, flags);
 	const above = new RegExp(ancestors(tokens), flags);
-	// `a/**/` names directories and not, as everything ending in `**` else, the files below them.
-	const endsWithAny = tokens.at(-1)?.kind === 'any-depth';
 	return {
 		matches(path, isDirectory) {
+			// Before `below`, so that `a/**/` names every directory below a, but not the files in them.
 			if (exact.test(path)) return isDirectory || !directoriesOnly;
-			return below.test(path) && !(directoriesOnly && endsWithAny);
+			return below.test(path);
 		},
 		mayHold: (directory) => above.test(directory === '/' ? '' : directory),
 	};

@@ -4,7 +4,15 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
-	chmodSync, closeSync, constants, lchownSync, lutimesSync, openSync, renameSync, symlinkSync, utimesSync,
+	chmodSync,
+	closeSync,
+	constants,
+	lchownSync,
+	lutimesSync,
+	openSync,
+	renameSync,
+	symlinkSync,
+	utimesSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { TsdupError } from '../errors.js';
@@ -45,7 +53,9 @@ export function applyMetadata(path: Buffer, entry: Entry): string[] {
 		}
 	};
 	if (process.getuid?.() === 0) {
-		attempt('owner', () => lchownSync(path, ownerId('passwd', entry.uname, entry.uid), ownerId('group', entry.gname, entry.gid)));
+		attempt('owner', () =>
+			lchownSync(path, ownerId('passwd', entry.uname, entry.uid), ownerId('group', entry.gname, entry.gid)),
+		);
 	}
 	if (entry.type === 'symlink') {
 		attempt('time', () => lutimesSync(path, entry.mtime, entry.mtime));
@@ -71,7 +81,9 @@ function ownerId(database: 'passwd' | 'group', name: Buffer, number: number): nu
 
 function localId(database: 'passwd' | 'group', name: Buffer): number | undefined {
 	try {
-		const line = execFileSync('getent', [database, '--', name.toString()], { stdio: ['ignore', 'pipe', 'ignore'] });
+		const line = execFileSync('getent', [database, '--', name.toString()], {
+			stdio: ['ignore', 'pipe', 'ignore'],
+		});
 		return Number(line.toString().split(':')[2]);
 	} catch {
 		return undefined;

@@ -1,0 +1,86 @@
+/**
+ * For tests that go through the command line: the real programs as child processes, in a home of their own, so that
+ * nothing of this machine leaks in or out.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
+
+export interface Sandbox {
+	/** A temporary folder; everything below is in it. */
+	readonly dir: string;
+	readonly env: NodeJS.ProcessEnv;
+	/** Unmounts what is mounted in it, ends its gpg-agent and removes it. */
+	remove(): void;
+}
+
+export interface Ended {
+	/** 128 + the signal's number after a signal, as shells have it. */
+	readonly code: number;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+export function sandbox(): Sandbox {
+	const dir = mkdtempSync(join(tmpdir(), 'tsdup-cli-'));
+	const { PATH, LANG } = process.env;
+	const env: NodeJS.ProcessEnv = {
+		PATH,
+		LANG,
+		HOME: join(dir, 'home'),
+		XDG_CACHE_HOME: join(dir, 'cache'),
+		TSDUP_PROFILES: join(dir, 'profiles'),
+		GNUPGHOME: join(dir, 'gnupg'),
+		TMPDIR: join(dir, 'tmp'),
+	};
+	for (const name of ['home', 'cache', 'profiles', 'gnupg', 'tmp']) mkdirSync(join(dir, name), { mode: 0o700 });
+	const remove = () => {
+		const mounts = readFileSync('/proc/self/mounts', 'latin1').split('\n');
+		for (const line of mounts.reverse()) {
+			const [, mountpoint] = line.split(' ');
+			if (mountpoint?.startsWith(`${dir}/`)) execFileSync('fusermount', ['-uz', '--', mountpoint]);
+		}
+		execFileSync('gpgconf', ['--kill', 'all'], { env, stdio: 'ignore' });
+		rmSync(dir, { recursive: true, force: true });
+	};
+	return { dir, env, remove };
+}
+
+/** @returns the profile's folder */
+export function profile({ env }: Sandbox, name: string, conf: string): string {
+	const dir = join(env.TSDUP_PROFILES as string, name);
+	mkdirSync(dir, { recursive: true, mode: 0o700 });
+	writeFileSync(join(dir, 'conf'), conf, { mode: 0o600 });
+	chmodSync(dir, 0o700);
+	return dir;
+}
+
+export function tsdup(args: readonly string[], { env }: { env: NodeJS.ProcessEnv }): Promise<Ended> {
+	return ended(startTsdup(args, { env }));
+}
+
+/** As `tsdup`, for tests that do something to the process. */
+export function startTsdup(args: readonly string[], { env }: { env: NodeJS.ProcessEnv }): ChildProcess {
+	return spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Stock duplicity; its archive folder is in HOME, its passphrase PASSPHRASE. */
+export function duplicity(args: readonly string[], { env }: { env: NodeJS.ProcessEnv }): Promise<Ended> {
+	return ended(spawn('duplicity', args, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+}
+
+export async function ended(child: ChildProcess): Promise<Ended> {
+	const exit = new Promise<number>((resolve, reject) => {
+		child.once('error', reject);
+		child.once('close', (code, signal) => resolve(code ?? 128 + (signal === 'SIGKILL' ? 9 : 15)));
+	});
+	const [stdout, stderr] = [child.stdout, child.stderr].map((stream) =>
+		stream ? buffer(stream).then(String) : Promise.resolve(''),
+	) as [Promise<string>, Promise<string>];
+	return { code: await exit, stdout: await stdout, stderr: await stderr };
+}
