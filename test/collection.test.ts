@@ -26,7 +26,7 @@ import {
 } from '../src/collection/times.js';
 import { DamageError, UsageError } from '../src/errors.js';
 
-const fixtures = process.env.TSDUP_FIXTURES ?? join(import.meta.dirname, '../../test/fixtures');
+const fixtures = join(import.meta.dirname, '../../test/fixtures');
 const step = (n: number) => 1_700_000_000 + n * 86_400;
 
 let unpacked: string;

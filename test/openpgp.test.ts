@@ -19,7 +19,7 @@ import { Opener } from '../src/openpgp/opener.js';
 import { definiteLength, fiveOctetLength, newTag, partialLength } from '../src/openpgp/packets.js';
 
 const run = promisify(execFile);
-const fixtures = process.env.TSDUP_FIXTURES ?? join(import.meta.dirname, '../../test/fixtures');
+const fixtures = join(import.meta.dirname, '../../test/fixtures');
 const passphrase = 'fixture-passphrase';
 const fixtureKeys = { rsa: 'BE0139F7AD67C590', ecc: 'CEECE5A728A78B25', elg: 'E289731153D47E56' };
 const RSA_SUBKEY = '4A7C79D1C9A99D0C';

@@ -21,7 +21,7 @@ import { parseParameters } from '../src/profile/params.js';
 import { parseFilelist, type Rule, readRules } from '../src/profile/rules.js';
 import { Selection, type SelectionEntry } from '../src/profile/selection.js';
 
-const fixtures = process.env.TSDUP_FIXTURES ?? join(import.meta.dirname, '../../test/fixtures');
+const fixtures = join(import.meta.dirname, '../../test/fixtures');
 
 interface Tree {
 	/** Names in a directory, relative path given. */
