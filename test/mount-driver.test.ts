@@ -50,6 +50,21 @@ function at(...names: (string | Buffer)[]): Buffer {
 	]);
 }
 
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+	for (const end = Date.now() + 5000; !(await holds()); await sleep(10)) {
+		assert.ok(Date.now() < end, 'it never came to be');
+	}
+}
+
+/** Kills the process of the mount, so that a dead mount stays behind. */
+async function kill(): Promise<void> {
+	const holder = await findHolder(mountpoint);
+	assert.ok(holder);
+	process.kill(holder.pid, 'SIGKILL');
+	await until(() => !isAlive(holder));
+	await assert.rejects(stat(mountpoint), fails('ENOTCONN'));
+}
+
 function fails(code: string) {
 	return (error: NodeJS.ErrnoException) => error.code === code;
 }
@@ -250,10 +265,7 @@ describe('a mountpoint', () => {
 
 	it('with a dead mount is cleared and mounted again', async () => {
 		await mount();
-		const holder = await findHolder(mountpoint);
-		process.kill(holder?.pid ?? 0, 'SIGKILL');
-		while (holder && isAlive(holder)) await sleep(10);
-		await assert.rejects(stat(mountpoint), fails('ENOTCONN'));
+		await kill();
 		await mount();
 		assert.equal((await stat(at('data'))).size, DATA.length);
 		assert.equal((await listMounts()).filter((entry) => entry.mountpoint === mountpoint).length, 1);
@@ -283,9 +295,7 @@ describe('umount', () => {
 
 	it('clears a dead mount', async () => {
 		await mount();
-		const holder = await findHolder(mountpoint);
-		process.kill(holder?.pid ?? 0, 'SIGKILL');
-		while (holder && isAlive(holder)) await sleep(10);
+		await kill();
 		await umount(mountpoint);
 		assert.deepEqual(await readdir(mountpoint), []);
 	});
@@ -316,12 +326,10 @@ describe('umount', () => {
 		assert.ok(holder);
 		const file = await open(at('slow'));
 		process.kill(holder.pid, 'SIGTERM');
-		while ((await listMounts()).some((entry) => entry.mountpoint === mountpoint)) await sleep(10);
+		await until(async () => !(await listMounts()).some((entry) => entry.mountpoint === mountpoint));
 		assert.equal((await file.readFile('latin1')).toString(), 'slow');
 		await file.close();
-		const end = Date.now() + 3000;
-		while (isAlive(holder) && Date.now() < end) await sleep(20);
-		assert.equal(isAlive(holder), false);
+		await until(() => !isAlive(holder));
 	});
 });
 

@@ -1,12 +1,11 @@
 /**
  * One backup run: heal what an earlier run left, decide between full and incremental, store what changed, commit.
  */
-import { closeSync, mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SetName } from '../collection/names.js';
-import { BlockCache } from '../content/blocks.js';
 import { Content } from '../content/content.js';
-import { DamageError, TsdupError, UsageError } from '../errors.js';
+import { TsdupError, UsageError } from '../errors.js';
 import type { SegmentKey } from '../index/import.js';
 import { Index } from '../index/index.js';
 import { checkPassphrase } from '../index/passphrase.js';
@@ -17,11 +16,12 @@ import type { Opener } from '../openpgp/opener.js';
 import type { Selection } from '../profile/selection.js';
 import { FolderTarget } from '../target/file.js';
 import type { Target } from '../target/target.js';
-import { type Basis, storeFile, storeMetadata } from './file.js';
 import { heal, publish } from './heal.js';
 import { takeLock } from './lock.js';
+import { type BackupReport, newCounts, type Reporter, reason, shown } from './report.js';
 import { SetWriter } from './set-writer.js';
-import { openRegular, sourcePath } from './source.js';
+import { sourcePath } from './source.js';
+import { Store } from './store.js';
 import { type Before, type Change, walk } from './walk.js';
 
 export interface BackupOptions {
@@ -48,28 +48,6 @@ export interface BackupOptions {
 	reporter: Reporter;
 }
 
-export interface Reporter {
-	/** Something to know, nothing to do. */
-	note(message: string): void;
-	/** Something that is not backed up as it should be. */
-	warn(message: string): void;
-	progress(state: { path: Buffer; entries: number; bytesRead: number; bytesStored: number }): void;
-}
-
-export interface BackupReport {
-	set: SetName;
-	/** Entries in the source. */
-	entries: number;
-	newEntries: number;
-	changedEntries: number;
-	deletedEntries: number;
-	/** Bytes. */
-	bytesRead: number;
-	bytesStored: number;
-	volumes: number;
-	warnings: number;
-}
-
 /** @throws TsdupError; whatever it throws, the collection is as it was, or the next run heals it */
 export async function backup(options: BackupOptions): Promise<BackupReport> {
 	const source = trimSlashes(options.source);
@@ -94,16 +72,7 @@ class Backup {
 	readonly #pending: Target;
 	readonly #context: SyncOptions;
 	readonly #content: Content;
-	readonly #report = {
-		entries: 0,
-		newEntries: 0,
-		changedEntries: 0,
-		deletedEntries: 0,
-		bytesRead: 0,
-		bytesStored: 0,
-		volumes: 0,
-		warnings: 0,
-	};
+	readonly #counts = newCounts();
 
 	constructor(options: BackupOptions, index: Index) {
 		this.#options = options;
@@ -111,9 +80,8 @@ class Backup {
 		this.#pending = new FolderTarget(join(options.cacheDir, 'pending'));
 		const { target, opener, publicKeys } = options;
 		this.#context = { index, target, opener, pending: this.#pending, withoutKeys: publicKeys };
-		// Signatures are read once each: the block cache would only push out what a mount wants again.
-		const blocks = new BlockCache(join(options.cacheDir, 'frames'), 0);
-		this.#content = new Content(target, blocks, (id) => index.volume(id));
+		// Signatures are read once each: on disk they would only push out what a mount wants again.
+		this.#content = new Content(target, null, (id) => index.volume(id));
 	}
 
 	async run(): Promise<BackupReport> {
@@ -130,7 +98,7 @@ class Backup {
 		if (dryRun) return this.#dryRun(set, before);
 		beginRun(this.#index, set);
 		await this.#write(set, before);
-		return { set, ...this.#report };
+		return { set, ...this.#counts };
 	}
 
 	/** What an incremental builds on: the newest chain's last set, when it is indexed; null makes a full. */
@@ -168,11 +136,19 @@ class Backup {
 		const chain = before?.set.chain ?? set.time;
 		let key: SegmentKey | null = null;
 		const writer = new SetWriter({ target, pending, encryptor, set, chain, source, volumeSize });
+		const store = new Store({
+			source,
+			writer,
+			before,
+			content: this.#content,
+			reporter,
+			counts: this.#counts,
+		});
 		try {
 			for (const change of this.#walk(before)) {
-				await this.#store(writer, change, before);
-				this.#report.bytesStored = writer.difftar.storedBytes;
-				reporter.progress({ path: change.path, ...this.#report });
+				await store.store(change);
+				this.#counts.bytesStored = writer.difftar.storedBytes;
+				reporter.progress({ path: change.path, ...this.#counts });
 			}
 			key = await writer.complete();
 			segmentReady(this.#index, set, key);
@@ -181,8 +157,8 @@ class Backup {
 			await this.#discard(writer, set);
 			throw error;
 		}
-		this.#report.bytesStored = writer.difftar.storedBytes;
-		this.#report.volumes = writer.difftar.stored.length;
+		this.#counts.bytesStored = writer.difftar.storedBytes;
+		this.#counts.volumes = writer.difftar.stored.length;
 		await writer.commit();
 		// The set exists. What fails from here on is made good by the next run.
 		await publish(this.#context, set, key);
@@ -190,9 +166,8 @@ class Backup {
 
 	/** Takes back the volumes of a run that failed before its commit. Where that fails too, the next run does it. */
 	async #discard(writer: SetWriter, set: SetName): Promise<void> {
-		const names = writer.difftar.stored.map(({ volume }) => volume.name);
 		try {
-			await this.#options.target.delete(names);
+			await this.#options.target.delete(writer.names());
 			endRun(this.#index, set);
 		} catch {
 			this.#options.reporter.note('Volumes of this run are left on the target; the next run removes them.');
@@ -200,132 +175,34 @@ class Backup {
 	}
 
 	#walk(before: Before | null): Generator<Change> {
-		const { source: root, selection } = this.#options;
+		const { source: root, selection, reporter } = this.#options;
 		const { dev: device } = statSync(sourcePath(root, Buffer.alloc(0)), { bigint: true });
 		return walk(
 			{
 				root,
 				device,
 				selection,
-				unreadable: (path, error) => this.#warn(path, 'cannot be read', error),
-				skipped: (path) => this.#options.reporter.note(`${shown(path)}: sockets are not backed up.`),
+				unreadable: (path, error) => {
+					this.#counts.warnings++;
+					reporter.warn(`${shown(path)} cannot be read: ${reason(error)}`);
+				},
+				skipped: (path) => reporter.note(`${shown(path)}: sockets are not backed up.`),
 			},
 			before,
 		);
 	}
 
-	async #store(writer: SetWriter, change: Change, before: Before | null): Promise<void> {
-		const { path, previous } = change;
-		if (change.kind === 'deleted') {
-			await writer.addDeleted(path);
-			if (previous?.type === 'file') writer.touched('deleted', path);
-			this.#report.deletedEntries++;
-			return;
-		}
-		this.#report.entries++;
-		if (change.kind === 'same') return;
-		if (change.metadata.type === 'file') {
-			if (!(await this.#storeFile(writer, change, before))) return;
-			writer.touched(previous?.type === 'file' ? 'changed' : 'new', path);
-		} else {
-			await writer.addPlain(path, change.metadata);
-			if (previous?.type === 'file') writer.touched('deleted', path);
-		}
-		if (previous) this.#report.changedEntries++;
-		else this.#report.newEntries++;
-	}
-
-	/** @returns whether the file was stored; if not, its state in the snapshot before stays */
-	async #storeFile(
-		writer: SetWriter,
-		{ path, metadata: seen, previous }: Extract<Change, { kind: 'stored' }>,
-		before: Before | null,
-	): Promise<boolean> {
-		const file = this.#open(path);
-		if (!file) return false;
-		try {
-			const { fd, metadata } = file;
-			const basis = before && previous?.type === 'file' ? await this.#basis(before, previous.node) : null;
-			const same = basis && previous && sameContent(previous, metadata);
-			const stored = same
-				? await storeMetadata(writer.difftar, path, metadata, basis)
-				: await storeFile(writer.difftar, path, fd, metadata, basis);
-			await writer.add(path, stored.metadata, stored.extents, stored.signature);
-			if (!same) this.#report.bytesRead += stored.metadata.size;
-			if (stored.incomplete) {
-				this.#warn(path, `could only be read up to byte ${stored.metadata.size}`, stored.incomplete);
-			} else if (stored.metadata.size !== seen.size) {
-				this.#options.reporter.note(
-					`${shown(path)} changed while it was read; the next run stores it again.`,
-				);
-			}
-			return true;
-		} catch (error) {
-			if (error instanceof TsdupError || !(error as NodeJS.ErrnoException).syscall) throw error;
-			this.#warn(path, 'cannot be read', error);
-			return false;
-		} finally {
-			closeSync(file.fd);
-		}
-	}
-
-	#open(path: Buffer): ReturnType<typeof openRegular> {
-		try {
-			const file = openRegular(sourcePath(this.#options.source, path));
-			if (!file) this.#options.reporter.note(`${shown(path)} was replaced while it was read.`);
-			return file;
-		} catch (error) {
-			const { code } = error as NodeJS.ErrnoException;
-			if (code === 'ENOENT' || code === 'ELOOP') {
-				this.#options.reporter.note(`${shown(path)} vanished, or was replaced, while it was read.`);
-			} else {
-				this.#warn(path, 'cannot be read', error);
-			}
-			return null;
-		}
-	}
-
-	/** What a delta is made against; null when the signature cannot be had: the file is then stored whole. */
-	async #basis({ index, set }: Before, node: number): Promise<Basis | null> {
-		const reference = index.signature(set, node);
-		if (!reference) return null;
-		try {
-			const signature = await this.#content.read([reference]);
-			return { signature, extents: index.extents(set, node) };
-		} catch (error) {
-			if (!(error instanceof DamageError)) throw error;
-			this.#options.reporter.note(`A signature is damaged (${error.message}); the file is stored whole.`);
-			return null;
-		}
-	}
-
 	#dryRun(set: SetName, before: Before | null): BackupReport {
 		for (const change of this.#walk(before)) {
-			if (change.kind === 'deleted') this.#report.deletedEntries++;
-			else this.#report.entries++;
+			if (change.kind === 'deleted') this.#counts.deletedEntries++;
+			else this.#counts.entries++;
 			if (change.kind !== 'stored') continue;
-			if (change.previous) this.#report.changedEntries++;
-			else this.#report.newEntries++;
-			this.#report.bytesRead += change.metadata.size;
+			if (change.previous) this.#counts.changedEntries++;
+			else this.#counts.newEntries++;
+			this.#counts.bytesRead += change.metadata.size;
 		}
-		return { set, ...this.#report };
+		return { set, ...this.#counts };
 	}
-
-	#warn(path: Buffer, what: string, error: unknown): void {
-		this.#report.warnings++;
-		this.#options.reporter.warn(`${shown(path)} ${what}: ${reason(error)}`);
-	}
-}
-
-function sameContent(
-	before: { size: number; mtime: number; mtimeNs: number | null },
-	now: { size: number; mtime: number; mtimeNs: number | null },
-): boolean {
-	return (
-		before.size === now.size &&
-		before.mtime === now.mtime &&
-		(before.mtimeNs === null || before.mtimeNs === now.mtimeNs)
-	);
 }
 
 function requireDirectory(source: Buffer): void {
@@ -337,19 +214,6 @@ function requireDirectory(source: Buffer): void {
 			cause: error,
 		});
 	}
-}
-
-/** For messages; bytes that are not UTF-8 are shown as replacement characters. */
-function shown(path: Buffer): string {
-	return path.length === 0 ? 'The source' : path.toString();
-}
-
-function reason(error: unknown): string {
-	const { code } = error as NodeJS.ErrnoException;
-	if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
-	if (code === 'ENOENT') return 'it is not there';
-	if (code === 'ENOTDIR') return 'it is not a folder';
-	return code ?? (error instanceof Error ? error.message : String(error));
 }
 
 function trimSlashes(path: Buffer): Buffer {

@@ -8,7 +8,7 @@ import type { SegmentKey } from '../index/import.js';
 import { endRun, openRuns } from '../index/runs.js';
 import { type SyncOptions, takeSegment } from '../index/sync.js';
 import type { Target } from '../target/target.js';
-import type { Reporter } from './backup.js';
+import type { Reporter } from './report.js';
 
 /** @returns whether anything was changed. @throws TargetError */
 export async function heal(

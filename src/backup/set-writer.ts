@@ -119,6 +119,12 @@ export class SetWriter {
 		await object.commit();
 	}
 
+	/** Objects that may be on the target before the manifest is. */
+	names(): string[] {
+		const { set, encryptor } = this.#options;
+		return [...this.difftar.stored.map(({ volume }) => volume.name), sigtarName(set, protection(encryptor))];
+	}
+
 	/** Leaves no half-written object behind. */
 	async abort(): Promise<void> {
 		await Promise.allSettled([this.difftar.abort(), ...this.#objects.map((object) => object.abort())]);

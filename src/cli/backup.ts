@@ -1,7 +1,8 @@
 /** `tsdup backup`: one backup run of a profile. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { type BackupReport, backup } from '../backup/backup.js';
+import { backup } from '../backup/backup.js';
+import type { BackupReport } from '../backup/report.js';
 import { openProfile } from '../collection/access.js';
 import { formatSetTime, parseTime } from '../collection/times.js';
 import { UsageError } from '../errors.js';

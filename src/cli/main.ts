@@ -41,6 +41,11 @@ export async function main(argv: readonly string[]): Promise<number> {
 	const add = [addCreate, addBackup, addMount, addUmount, addStatus, addList, addRestore, addFetch, addIndex];
 	for (const addCommand of add) addCommand(program);
 	for (const command of program.commands) command.copyInheritedSettings(program);
+	// Whoever reads our output may have seen enough, as `head` has.
+	process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+		if (error.code === 'EPIPE') process.exit(0);
+		throw error;
+	});
 	try {
 		await program.parseAsync(argv);
 		return Number(process.exitCode ?? 0);

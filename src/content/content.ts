@@ -18,7 +18,7 @@ const VOLUMES_KEPT = 200;
 
 export class Content {
 	readonly #target: Target;
-	readonly #blocks: BlockCache;
+	readonly #blocks: BlockCache | null;
 	readonly #describe: (id: number) => StoredVolume;
 	readonly #volumes = new LRUCache<number, StoredVolume>({ max: VOLUMES_KEPT });
 	readonly #frames = new LRUCache<string, Buffer>({
@@ -27,8 +27,11 @@ export class Content {
 	});
 	readonly #inFlight = new Map<string, Promise<Buffer>>();
 
-	/** @param describe how a volume is read, by its id (the index knows) */
-	constructor(target: Target, blocks: BlockCache, describe: (id: number) => StoredVolume) {
+	/**
+	 * @param blocks null keeps nothing on disk
+	 * @param describe how a volume is read, by its id (the index knows)
+	 */
+	constructor(target: Target, blocks: BlockCache | null, describe: (id: number) => StoredVolume) {
 		this.#target = target;
 		this.#blocks = blocks;
 		this.#describe = describe;
@@ -81,19 +84,19 @@ export class Content {
 	}
 
 	async #fetch(volume: StoredVolume, number: number): Promise<Buffer> {
-		const cached = await this.#blocks.get(volume.name, number);
+		const cached = await this.#blocks?.get(volume.name, number);
 		if (cached) {
 			try {
 				return await decodeFrame(volume, number, cached);
 			} catch (error) {
 				if (!(error instanceof DamageError)) throw error;
-				await this.#blocks.remove(volume.name, number);
+				await this.#blocks?.remove(volume.name, number);
 			}
 		}
 		const { offset, length } = frameRange(volume, number);
 		const bytes = await this.#target.read(volume.name, offset, length);
 		const frame = await decodeFrame(volume, number, bytes);
-		await this.#blocks.put(volume.name, number, bytes);
+		await this.#blocks?.put(volume.name, number, bytes);
 		return frame;
 	}
 

@@ -3,6 +3,7 @@
  * Lines come in the order they were written: `set` first, entries in tuple order of their paths, `end` last.
  */
 import type { Statement } from 'better-sqlite3';
+import { parseName } from '../collection/names.js';
 import { DamageError } from '../errors.js';
 import type { StoredVolume } from '../volume/frame.js';
 import { ROOT_NODE } from './entry.js';
@@ -157,8 +158,9 @@ class Importer {
 
 	#addVolume(id: number, volume: StoredVolume): void {
 		const { db } = this.#index;
-		if (volumeSetTime(id) !== this.#setTime) {
-			throw new DamageError('An index segment describes a volume of another set.');
+		// The name becomes part of a path in the cache: only what tsdup itself would write is taken.
+		if (volumeSetTime(id) !== this.#setTime || parseName(volume.name)?.time !== this.#setTime) {
+			throw new DamageError('An index segment describes a volume that is not one of its set.');
 		}
 		db.prepare('INSERT INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?, ?)').run(
 			id,

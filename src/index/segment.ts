@@ -37,7 +37,7 @@ function toJson(line: SegmentLine): object {
 			return {
 				volume: line.id,
 				...rest,
-				key: key && key.toString('base64'),
+				key: key ? key.toString('base64') : null,
 				frames: frames.map((f) => [
 					f.tarOffset,
 					f.tarLength,

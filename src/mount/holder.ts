@@ -38,12 +38,16 @@ export function isAlive(holder: Holder): boolean {
 	return startOf(holder.pid) === holder.started;
 }
 
-/** Field 22 of /proc/PID/stat; the name in field 2 may itself hold spaces and parentheses. A zombie has ended. */
+/**
+ * Field 22 of /proc/PID/stat; the name in field 2 may itself hold spaces and parentheses. A zombie (field 3) has
+ * ended, but only with the last of its threads (field 20) are its files closed.
+ */
 function startOf(pid: number): string | undefined {
 	try {
 		const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
 		const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-		return fields[0] === 'Z' ? undefined : fields[19];
+		const ended = fields[0] === 'Z' && Number(fields[17]) <= 1;
+		return ended ? undefined : fields[19];
 	} catch {
 		return undefined;
 	}

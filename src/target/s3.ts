@@ -22,7 +22,7 @@ import { S3Writer } from './s3-writer.js';
 import type { ObjectInfo, ObjectWriter, Target } from './target.js';
 import { describe, type S3Location } from './url.js';
 
-/** How often a broken body is taken up again without one byte of progress, and the first pause in ms. */
+/** Attempts at a body that brings not one byte more, and the mean of the first pause between them, in ms. */
 const BODY_ATTEMPTS = 5;
 const BODY_PAUSE = 200;
 

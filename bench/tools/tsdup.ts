@@ -1,0 +1,81 @@
+/** tsdup, with a profile that sets nothing but where from, where to and the passphrase. */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from '../run.js';
+import { cleanEnvironment, makeHome, PASSPHRASE, type Tool, type ToolKind } from './tool.js';
+
+const SCRIPT = fileURLToPath(new URL('../../../bin/tsdup.js', import.meta.url));
+const PROFILE = 'bench';
+
+export const tsdup: ToolKind = {
+	name: 'tsdup',
+	version: [process.execPath, SCRIPT, '--version'],
+	make: (dir, source) => new Tsdup(dir, source),
+};
+
+export class Tsdup implements Tool {
+	readonly name = tsdup.name;
+	readonly target: string;
+	readonly mountpoint: string;
+	/** Holds a line of JSON for each request of the commands that were given it. */
+	readonly trace: string;
+	readonly #source: string;
+	readonly #profiles: string;
+	readonly #home: string;
+	readonly #cache: string;
+
+	constructor(dir: string, source: string) {
+		this.target = join(dir, 'target');
+		this.mountpoint = join(dir, 'mnt');
+		this.trace = join(dir, 'trace');
+		this.#source = source;
+		this.#profiles = join(dir, 'profiles');
+		this.#home = join(dir, 'home');
+		this.#cache = join(dir, 'cache');
+	}
+
+	async prepare(): Promise<void> {
+		await makeHome(this.#home);
+		await mkdir(this.mountpoint);
+		const profile = join(this.#profiles, PROFILE);
+		await mkdir(profile, { recursive: true, mode: 0o700 });
+		const conf = `SOURCE='${this.#source}'\nTARGET='file://${this.target}'\nGPG_PW='${PASSPHRASE}'\n`;
+		await writeFile(join(profile, 'conf'), conf, { mode: 0o600 });
+	}
+
+	backup(): Command {
+		return this.#command('backup', PROFILE);
+	}
+
+	async fetch(path: string, destination: string): Promise<Command> {
+		await this.dropCaches();
+		return this.#command('fetch', PROFILE, path, destination);
+	}
+
+	/** Requests to the target are traced. */
+	mount(): Command {
+		const command = this.#command('mount', '-p', PROFILE, this.mountpoint);
+		return { ...command, env: { ...command.env, TSDUP_TRACE: this.trace } };
+	}
+
+	umount(): Command {
+		return this.#command('umount', this.mountpoint);
+	}
+
+	/** The index and all that was read from the target. */
+	async dropCaches(): Promise<void> {
+		await rm(this.#cache, { recursive: true, force: true });
+	}
+
+	async close(): Promise<void> {}
+
+	#command(...args: string[]): Command {
+		const env = {
+			...cleanEnvironment(this.#home),
+			TSDUP_PROFILES: this.#profiles,
+			XDG_CACHE_HOME: this.#cache,
+		};
+		return { program: process.execPath, args: [SCRIPT, ...args], env };
+	}
+}

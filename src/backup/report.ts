@@ -1,0 +1,54 @@
+/** What a backup run tells: while it goes on, and in the end. */
+import type { SetName } from '../collection/names.js';
+
+export interface Reporter {
+	/** Something to know, nothing to do. */
+	note(message: string): void;
+	/** Something that is not backed up as it should be. */
+	warn(message: string): void;
+	progress(state: { path: Buffer; entries: number; bytesRead: number; bytesStored: number }): void;
+}
+
+export interface BackupReport {
+	set: SetName;
+	/** Entries in the source. */
+	entries: number;
+	newEntries: number;
+	changedEntries: number;
+	deletedEntries: number;
+	/** Bytes. */
+	bytesRead: number;
+	bytesStored: number;
+	volumes: number;
+	warnings: number;
+}
+
+/** The counts of a report, to be filled while the run goes on. */
+export type Counts = { -readonly [K in keyof Omit<BackupReport, 'set'>]: BackupReport[K] };
+
+export function newCounts(): Counts {
+	return {
+		entries: 0,
+		newEntries: 0,
+		changedEntries: 0,
+		deletedEntries: 0,
+		bytesRead: 0,
+		bytesStored: 0,
+		volumes: 0,
+		warnings: 0,
+	};
+}
+
+/** For messages; bytes that are not UTF-8 are shown as replacement characters. */
+export function shown(path: Buffer): string {
+	return path.length === 0 ? 'The source' : path.toString();
+}
+
+/** Why the system refused, in words. */
+export function reason(error: unknown): string {
+	const { code } = error as NodeJS.ErrnoException;
+	if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
+	if (code === 'ENOENT') return 'it is not there';
+	if (code === 'ENOTDIR') return 'it is not a folder';
+	return code ?? (error instanceof Error ? error.message : String(error));
+}

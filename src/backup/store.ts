@@ -1,0 +1,136 @@
+/**
+ * Stores what the walk found changed, entry by entry, and counts it. A file that cannot be read is told of and keeps its
+ * state in the snapshot before; it never ends the run.
+ */
+import { closeSync } from 'node:fs';
+import type { Content } from '../content/content.js';
+import { DamageError, MissingObjectError, TsdupError } from '../errors.js';
+import { type Basis, storeFile, storeMetadata } from './file.js';
+import { type Counts, type Reporter, reason, shown } from './report.js';
+import type { SetWriter } from './set-writer.js';
+import { openRegular, sourcePath } from './source.js';
+import type { Before, Change } from './walk.js';
+
+export interface StoreOptions {
+	/** Absolute, without a slash at its end. */
+	source: Buffer;
+	writer: SetWriter;
+	/** null in a full backup. */
+	before: Before | null;
+	/** Reads the signatures of the snapshot before. */
+	content: Content;
+	reporter: Reporter;
+	counts: Counts;
+}
+
+export class Store {
+	readonly #options: StoreOptions;
+
+	constructor(options: StoreOptions) {
+		this.#options = options;
+	}
+
+	/** @throws TargetError; DamageError when what tsdup itself made does not fit together */
+	async store(change: Change): Promise<void> {
+		const { writer } = this.#options;
+		const { path, previous } = change;
+		if (change.kind === 'deleted') {
+			await writer.addDeleted(path);
+			if (previous?.type === 'file') writer.touched('deleted', path);
+			this.#options.counts.deletedEntries++;
+			return;
+		}
+		this.#options.counts.entries++;
+		if (change.kind === 'same') return;
+		if (change.metadata.type === 'file') {
+			if (!(await this.#storeFile(change))) return;
+			writer.touched(previous?.type === 'file' ? 'changed' : 'new', path);
+		} else {
+			await writer.addPlain(path, change.metadata);
+			if (previous?.type === 'file') writer.touched('deleted', path);
+		}
+		if (previous) this.#options.counts.changedEntries++;
+		else this.#options.counts.newEntries++;
+	}
+
+	/** @returns whether the file was stored; if not, its state in the snapshot before stays */
+	async #storeFile({
+		path,
+		metadata: seen,
+		previous,
+	}: Extract<Change, { kind: 'stored' }>): Promise<boolean> {
+		const { writer, reporter, counts } = this.#options;
+		const file = this.#open(path);
+		if (!file) return false;
+		try {
+			const { fd, metadata } = file;
+			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
+			const same = basis && previous && sameContent(previous, metadata);
+			const stored = same
+				? await storeMetadata(writer.difftar, path, metadata, basis)
+				: await storeFile(writer.difftar, path, fd, metadata, basis);
+			await writer.add(path, stored.metadata, stored.extents, stored.signature);
+			if (!same) counts.bytesRead += stored.metadata.size;
+			if (stored.incomplete) {
+				this.#warn(path, `could only be read up to byte ${stored.metadata.size}`, stored.incomplete);
+			} else if (stored.metadata.size !== seen.size) {
+				reporter.note(`${shown(path)} changed while it was read; the next run stores it again.`);
+			}
+			return true;
+		} catch (error) {
+			if (error instanceof TsdupError || !(error as NodeJS.ErrnoException).syscall) throw error;
+			this.#warn(path, 'cannot be read', error);
+			return false;
+		} finally {
+			closeSync(file.fd);
+		}
+	}
+
+	#open(path: Buffer): ReturnType<typeof openRegular> {
+		try {
+			const file = openRegular(sourcePath(this.#options.source, path));
+			if (!file) this.#options.reporter.note(`${shown(path)} was replaced while it was read.`);
+			return file;
+		} catch (error) {
+			const { code } = error as NodeJS.ErrnoException;
+			if (code === 'ENOENT' || code === 'ELOOP') {
+				this.#options.reporter.note(`${shown(path)} vanished, or was replaced, while it was read.`);
+			} else {
+				this.#warn(path, 'cannot be read', error);
+			}
+			return null;
+		}
+	}
+
+	/** What a delta is made against; null when the signature cannot be had: the file is then stored whole. */
+	async #basis(node: number): Promise<Basis | null> {
+		const { before, content } = this.#options;
+		const reference = before?.index.signature(before.set, node);
+		if (!before || !reference) return null;
+		try {
+			const signature = await content.read([reference]);
+			return { signature, extents: before.index.extents(before.set, node) };
+		} catch (error) {
+			if (!(error instanceof DamageError || error instanceof MissingObjectError)) throw error;
+			this.#options.reporter.note(`A signature cannot be used (${error.message}); the file is stored whole.`);
+			return null;
+		}
+	}
+
+	#warn(path: Buffer, what: string, error: unknown): void {
+		const { counts, reporter } = this.#options;
+		counts.warnings++;
+		reporter.warn(`${shown(path)} ${what}: ${reason(error)}`);
+	}
+}
+
+function sameContent(
+	before: { size: number; mtime: number; mtimeNs: number | null },
+	now: { size: number; mtime: number; mtimeNs: number | null },
+): boolean {
+	return (
+		before.size === now.size &&
+		before.mtime === now.mtime &&
+		(before.mtimeNs === null || before.mtimeNs === now.mtimeNs)
+	);
+}
