@@ -60,7 +60,7 @@ function text(random: Seeded, words: readonly string[]): Buffer {
 }
 
 function word(random: Seeded): string {
-	return Array.from({ length: 2 + random.below(9) }, () =>
-		String.fromCharCode(97 + random.below(26)),
-	).join('');
+	return Array.from({ length: 2 + random.below(9) }, () => String.fromCharCode(97 + random.below(26))).join(
+		'',
+	);
 }

@@ -5,7 +5,7 @@ const KEPT = 4096;
 
 export class Seeded {
 	readonly #cipher;
-	#kept = Buffer.alloc(0);
+	#kept: Buffer = Buffer.alloc(0);
 
 	constructor(seed: string) {
 		const key = createHash('sha256').update(seed).digest();

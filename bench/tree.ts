@@ -108,7 +108,8 @@ async function describe(root: string, size: Size): Promise<Tree> {
 	const later = sources.slice(sources.length / 2).filter(isSmall);
 	const untouched = later.find((file) => !chosen.has(file));
 	const edited = later.find((file) => chosen.has(file));
-	if (!image || !untouched || !edited) throw new Error(`${root} is not the tree that the benchmark works on.`);
+	if (!image || !untouched || !edited)
+		throw new Error(`${root} is not the tree that the benchmark works on.`);
 	const bytes = all.reduce((sum, file) => sum + file.size, 0);
 	return { root, count: all.length, bytes, image, untouched, edited, toEdit };
 }

@@ -2,7 +2,7 @@
  * One backup at a time per collection and host: an exclusive lock on a small SQLite file, which the system gives
  * back when the process ends, however it ends. So there is never a stale lock.
  */
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { LockError } from '../errors.js';
@@ -11,6 +11,7 @@ import { LockError } from '../errors.js';
 export function takeLock(path: string): () => void {
 	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
 	const db = new Database(path, { timeout: 0 });
+	chmodSync(path, 0o600);
 	try {
 		db.exec('BEGIN EXCLUSIVE');
 	} catch (error) {

@@ -90,7 +90,7 @@ export function operationsOf(fs: FileSystem, resolver: PathResolver): Operations
 	};
 }
 
-/** In place of fuse-native's own `_op_readdir`, which makes a stat array for each entry: a third of the time of a large listing. */
+/** In place of fuse-native's own `_op_readdir`, which makes a stat array for each entry: libfuse reads only the type. */
 export function readdirOf(
 	fs: FileSystem,
 	resolver: PathResolver,

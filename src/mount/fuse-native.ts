@@ -27,7 +27,7 @@ const KERNEL_TRUST = 10;
 const READS_AT_ONCE = 8;
 
 /** Milliseconds between two looks whether libfuse has closed its device. */
-const UNMOUNT_POLL = 100;
+const UNMOUNT_POLL = 250;
 
 /** libuv and libfuse keep pointers into these objects even after the unmount: they must never be collected. */
 const pinned: Fuse[] = [];
