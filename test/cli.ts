@@ -28,10 +28,11 @@ export interface Ended {
 
 export function sandbox(): Sandbox {
 	const dir = mkdtempSync(join(tmpdir(), 'tsdup-cli-'));
-	const { PATH, LANG } = process.env;
+	const { PATH, LANG, TZ } = process.env;
 	const env: NodeJS.ProcessEnv = {
 		PATH,
 		LANG,
+		TZ,
 		HOME: join(dir, 'home'),
 		XDG_CACHE_HOME: join(dir, 'cache'),
 		TSDUP_PROFILES: join(dir, 'profiles'),

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { stateDirectory } from './state.js';
+import { cacheDirectory } from '../cache-directory.js';
 
 export interface Holder {
 	pid: number;
@@ -55,5 +55,5 @@ function startOf(pid: number): string | undefined {
 
 async function recordOf(mountpoint: string): Promise<string> {
 	const name = createHash('sha256').update(mountpoint).digest('hex').slice(0, 32);
-	return join(await stateDirectory('mounts'), `${name}.json`);
+	return join(await cacheDirectory('mounts'), `${name}.json`);
 }

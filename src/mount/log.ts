@@ -1,7 +1,7 @@
 /** The log of mounts in the background: one file for each user, mode 0600, appended to. Opened by `runInBackground`. */
 import { type FileHandle, open, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { stateDirectory } from './state.js';
+import { cacheDirectory } from '../cache-directory.js';
 
 /** Bytes; a log this large is put aside as `mount.log.1` when the next mount begins. */
 const FULL = 1 << 20;
@@ -14,7 +14,7 @@ export interface Log {
 }
 
 export async function openLog(): Promise<Log> {
-	const path = join(await stateDirectory(), 'mount.log');
+	const path = join(await cacheDirectory(), 'mount.log');
 	const size = await stat(path).then(
 		(stats) => stats.size,
 		() => 0,

@@ -1,0 +1,82 @@
+/** What is measured. A case is a piece of work that every tool does once in each round. */
+
+/** Units are in the names; `perSecond` is bytes per second. */
+export type Metric =
+	| 'seconds'
+	| 'cpuSeconds'
+	| 'peakBytes'
+	| 'storedBytes'
+	| 'readBytes'
+	| 'indexBytes'
+	| 'requests'
+	| 'perSecond';
+
+export type Figures = Readonly<Partial<Record<Metric, number>>>;
+
+export const CASES = {
+	full: 'Full backup',
+	unchanged: 'Backup when nothing changed',
+	edited: 'Backup after an edit',
+	fetch: 'One small file, by command, with empty caches',
+	cat: 'One small file, `mount` and `cat`, with empty caches',
+	mount: '`mount` until it can be listed, index at hand',
+	findCold: '`find -type f -size +100k` on a fresh mount',
+	findWarm: 'the same `find` again',
+	image: 'The large image, read through a fresh mount',
+} as const;
+
+export type CaseName = keyof typeof CASES;
+
+export interface Sample {
+	readonly caseName: CaseName;
+	readonly tool: string;
+	/** From 0. */
+	readonly round: number;
+	readonly figures: Figures;
+}
+
+/** The median and what it lies between. */
+export interface Spread {
+	readonly median: number;
+	readonly min: number;
+	readonly max: number;
+}
+
+/** @param values at least one */
+export function spread(values: readonly number[]): Spread {
+	const sorted = [...values].sort((a, b) => a - b);
+	const at = (place: number) => sorted[place] as number;
+	const middle = (sorted.length - 1) / 2;
+	return {
+		median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2,
+		min: at(0),
+		max: at(sorted.length - 1),
+	};
+}
+
+/** A tool's figures over the rounds; empty when it has none. */
+export function values(
+	samples: readonly Sample[],
+	caseName: CaseName,
+	tool: string,
+	metric: Metric,
+): number[] {
+	return samples
+		.filter((sample) => sample.caseName === caseName && sample.tool === tool)
+		.flatMap(({ figures }) => figures[metric] ?? []);
+}
+
+/** A tool's figures over another's of the same round. */
+export function ratios(
+	samples: readonly Sample[],
+	caseName: CaseName,
+	tool: string,
+	metric: Metric,
+	base: string,
+): number[] {
+	const bases = values(samples, caseName, base, metric);
+	return values(samples, caseName, tool, metric).flatMap((value, round) => {
+		const other = bases[round];
+		return other ? value / other : [];
+	});
+}

@@ -1,0 +1,239 @@
+/**
+ * A chain of backups made by the command line from a `ChainSource`, with what each snapshot must hold; and the checks
+ * that it comes back: through the mount, through restore and fetch, and through stock duplicity, gpg and tar.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ChainSource, type Scale } from './chain-source.js';
+import { duplicity, type Ended, profile, type Sandbox, tsdup } from './cli.js';
+import { assertSameAtRandomOffsets, assertSameTree, describeTree, seededRandom, type TreeEntry } from './tree.js';
+
+export interface Snapshot {
+	/** Seconds. */
+	readonly time: number;
+	readonly tree: readonly TreeEntry[];
+}
+
+export interface ChainOptions {
+	readonly sandbox: Sandbox;
+	/** Of the profile. */
+	readonly name: string;
+	/** Lines of conf besides SOURCE. */
+	readonly conf: string;
+	readonly scale: Scale;
+	/** How stock duplicity is to reach the collection. */
+	readonly stock: { readonly url: string; readonly options: readonly string[]; readonly env?: NodeJS.ProcessEnv };
+}
+
+/** Its exclude list names this folder from here on, for one step. */
+const EXCLUDED_AT = 6;
+
+export class Chain {
+	readonly sandbox: Sandbox;
+	readonly name: string;
+	readonly source: string;
+	readonly snapshots: Snapshot[] = [];
+	readonly #options: ChainOptions;
+	readonly #profile: string;
+	readonly #tree: ChainSource;
+
+	constructor(options: ChainOptions) {
+		this.sandbox = options.sandbox;
+		this.name = options.name;
+		this.#options = options;
+		this.source = join(this.sandbox.dir, `source-${this.name}`);
+		this.#profile = profile(this.sandbox, this.name, `SOURCE='${this.source}'\n${options.conf}\n`);
+		this.#tree = new ChainSource(this.source, options.scale);
+	}
+
+	/** The full and all increments. */
+	async build(): Promise<void> {
+		for (let step = 0; step <= ChainSource.steps; step++) {
+			this.#tree.apply(step);
+			const excluded = step === EXCLUDED_AT;
+			writeFileSync(join(this.#profile, 'exclude'), excluded ? `- ${this.source}/excluded\n` : '');
+			await this.backup(step === 0 ? 'full' : 'inc', excluded ? ['excluded'] : []);
+		}
+		await this.awaitClock();
+	}
+
+	/** Runs within one second have set times ahead of the clock, and stock does not look into the future. */
+	async awaitClock(): Promise<void> {
+		const newest = this.snapshots.at(-1)?.time ?? 0;
+		await sleep(Math.max(0, (newest + 1) * 1000 - Date.now()));
+	}
+
+	/** One backup of the source as it is. */
+	async backup(kind: 'full' | 'inc', leaveOut: string[] = []): Promise<Ended> {
+		const tree = describeTree(Buffer.from(this.source), { leaveOut });
+		const ended = await succeed(['--json', 'backup', this.name], this.sandbox.env);
+		const { summary } = JSON.parse(ended.stdout.trim().split('\n').at(-1) as string) as {
+			summary: { set: { kind: string; time: string }; entries: number; warnings: number };
+		};
+		assert.equal(summary.set.kind, kind);
+		assert.deepEqual([summary.entries, summary.warnings], [tree.length, 0]);
+		const time = Date.parse(summary.set.time.replace(/^(....)(..)(..T..)(..)(..Z)$/, '$1-$2-$3:$4:$5')) / 1000;
+		assert.ok(time > (this.snapshots.at(-1)?.time ?? 0), 'set times increase');
+		this.snapshots.push({ time, tree });
+		return ended;
+	}
+
+	/** Runs stock duplicity on the collection. */
+	async duplicity(command: readonly string[], rest: readonly string[]): Promise<string> {
+		const { options, env } = this.#options.stock;
+		const args = [...command, ...options, ...rest];
+		const ended = await duplicity(args, { env: { ...this.sandbox.env, ...env } });
+		assert.equal(ended.code, 0, `duplicity ${args.join(' ')}\n${ended.stdout}\n${ended.stderr}`);
+		return ended.stdout;
+	}
+
+	/** Restored by stock duplicity into a new folder. */
+	async stockRestore(time: number): Promise<string> {
+		const to = join(mkdtempSync(join(this.sandbox.dir, 'stock-')), 'tree');
+		mkdirSync(to);
+		await this.duplicity(['restore', '-t', String(time)], [this.#options.stock.url, to]);
+		return to;
+	}
+
+	/** Every set is there, with its volumes, in one chain, and nothing else. */
+	async assertStockStatus(volumes: number): Promise<void> {
+		const status = await this.duplicity(['collection-status'], [this.#options.stock.url]);
+		assert.match(status, /^Found 0 secondary backup chains\.$/m);
+		assert.match(status, new RegExp(`^Number of contained backup sets: ${this.snapshots.length}$`, 'm'));
+		assert.match(status, new RegExp(`^Total number of contained volumes: ${volumes}$`, 'm'));
+		assert.match(status, /^No orphaned or incomplete backup sets found\.$/m);
+	}
+
+	async assertStockVerifies(): Promise<void> {
+		const report = await this.duplicity(['verify', '--compare-data'], [this.#options.stock.url, this.source]);
+		const files = this.snapshots.at(-1)?.tree.length;
+		assert.match(report, new RegExp(`^Verify complete: ${files} files compared, 0 differences found\\.$`, 'm'));
+	}
+
+	/** Stock lists exactly the paths of the snapshot, in the same order. */
+	assertStockLists({ time, tree }: Snapshot): void {
+		const { url, options, env } = this.#options.stock;
+		const args = ['list-current-files', '-t', String(time), ...options, url];
+		const output = execFileSync('duplicity', args, {
+			env: { ...this.sandbox.env, ...env },
+			maxBuffer: 2 ** 28,
+			stdio: ['ignore', 'pipe', 'ignore'],
+		});
+		// Each line is a date of 24 characters, a blank and the raw path; a path may itself hold a newline.
+		const date = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d /;
+		const listed = output
+			.toString('latin1')
+			.split('\n')
+			.reduce<string[]>((lines, line) => {
+				if (date.test(line)) lines.push(line.slice(25));
+				else if (lines.length > 0) lines.push(`${lines.pop()}\n${line}`);
+				return lines;
+			}, []);
+		const last = listed.pop();
+		assert.equal(last?.at(-1), '\n');
+		listed.push(last.slice(0, -1));
+		assert.deepEqual(
+			listed,
+			tree.map(({ path }) => path || '.'),
+		);
+	}
+
+	async mount(options: { env?: NodeJS.ProcessEnv } = {}): Promise<Mount> {
+		const at = mkdtempSync(join(this.sandbox.dir, 'mnt-'));
+		const env = options.env ?? this.sandbox.env;
+		await succeed(['mount', '-p', this.name, at], env);
+		return { at, umount: async () => void (await succeed(['umount', at], env)) };
+	}
+
+	/**
+	 * Every snapshot's folder holds what it should. With the snapshots restored in `references`, also reads at random
+	 * offsets are compared, before any file was read from its beginning.
+	 */
+	assertMounted({ at }: Mount, references: readonly string[] = []): void {
+		const random = seededRandom(15);
+		this.snapshots.forEach((snapshot, i) => {
+			const folder = Buffer.from(join(at, this.folderNames()[i] as string));
+			const reference = references[i];
+			if (reference) assertSameAtRandomOffsets(folder, Buffer.from(reference), snapshot.tree, random);
+			assertSameTree(describeTree(folder), snapshot.tree, `snapshot ${i} in the mount`);
+		});
+	}
+
+	/** Long names of the snapshots' folders, as `date` writes them. */
+	folderNames(): string[] {
+		return this.snapshots.map(({ time }) => this.#date(time, '%Y-%m-%d_%H-%M-%S'));
+	}
+
+	/** All of the chain is of one day, or of two when midnight was in between. */
+	assertFolderNames({ at }: Mount): void {
+		const days = this.snapshots.map(({ time }) => this.#date(time, '%Y-%m-%d'));
+		const several = this.folderNames().filter((_, i) => days.filter((day) => day === days[i]).length > 1);
+		assert.deepEqual(readdirSync(at).sort(), [...new Set(days), ...several, 'latest'].sort());
+		const newest = this.snapshots.at(-1) as Snapshot;
+		for (const name of ['latest', days.at(-1) as string]) {
+			const top = readdirSync(join(at, name), { encoding: 'latin1' }).sort();
+			const expected = newest.tree.filter(({ path }) => path !== '' && !path.includes('/'));
+			assert.deepEqual(top, expected.map(({ path }) => path).sort(), name);
+		}
+		assert.equal(readlinkSync(join(at, 'latest')), days.at(-1));
+	}
+
+	/** `tsdup restore` gives each snapshot back with its metadata. */
+	async assertRestores(snapshots: readonly Snapshot[] = this.snapshots): Promise<void> {
+		for (const { time, tree } of snapshots) {
+			const to = join(this.sandbox.dir, 'restored');
+			await succeed(['restore', this.name, to, String(time)], this.sandbox.env);
+			assertSameTree(describeTree(Buffer.from(to)), tree, `snapshot of ${time} restored`);
+			rmSync(to, { recursive: true });
+		}
+	}
+
+	/** `tsdup fetch` gives a file or folder back as it is in the snapshot. */
+	async assertFetches(path: string, { time, tree }: Snapshot): Promise<void> {
+		const to = join(this.sandbox.dir, 'fetched');
+		await succeed(['fetch', this.name, path, to, String(time)], this.sandbox.env);
+		const below = tree.filter((entry) => `${entry.path}/`.startsWith(`${path}/`));
+		const relative = below.map((entry) => ({ ...entry, path: entry.path.slice(path.length + 1) }));
+		assert.ok(relative.length > 0);
+		assertSameTree(describeTree(Buffer.from(to)), relative, `${path} fetched`);
+		rmSync(to, { recursive: true });
+	}
+
+	#date(time: number, format: string): string {
+		const args = ['-d', `@${time}`, `+${format}`];
+		return execFileSync('date', args, { env: this.sandbox.env }).toString().trim();
+	}
+}
+
+export interface Mount {
+	readonly at: string;
+	umount(): Promise<void>;
+}
+
+/** @throws AssertionError with what it wrote, when the command fails or warns */
+export async function succeed(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Ended> {
+	const ended = await tsdup(args, { env });
+	assert.equal(ended.code, 0, `tsdup ${args.join(' ')}\n${ended.stdout}\n${ended.stderr}`);
+	return ended;
+}
+
+/** Each volume in the folder can be opened with gpg, or gzip, and tar alone. @returns how many there are */
+export function assertVolumesAreTars(folder: string, { env }: Sandbox, passphrase: string): number {
+	const volumes = readdirSync(folder).filter((name) => name.includes('.difftar'));
+	for (const name of volumes) {
+		const gpg = 'gpg --batch --quiet --pinentry-mode loopback --passphrase-fd 3 --decrypt "$1" 3<<<"$P"';
+		const open = name.endsWith('.gpg') ? gpg : 'gzip --decompress --stdout "$1"';
+		const { status, stdout, stderr } = spawnSync(
+			'bash',
+			['-c', `set -o pipefail; ${open} | tar --list --quoting-style=escape --warning=no-unknown-keyword`, 'bash', join(folder, name)],
+			{ env: { ...env, P: passphrase }, encoding: 'latin1', maxBuffer: 2 ** 28 },
+		);
+		assert.deepEqual([status, stderr], [0, ''], name);
+		const kinds = /^((snapshot|diff|deleted|multivol_snapshot|multivol_diff)\/.*\n)*$/;
+		assert.match(stdout, kinds, name);
+	}
+	return volumes.length;
+}
