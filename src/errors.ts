@@ -24,6 +24,11 @@ export class DamageError extends TsdupError {
 	override readonly exit = 4;
 }
 
+/** Data of a kind that neither this program nor the user's GnuPG can read; nothing says that it is damaged. */
+export class UnsupportedError extends TsdupError {
+	override readonly code = 'E_UNSUPPORTED';
+}
+
 /** Another run works on the same collection. */
 export class LockError extends TsdupError {
 	override readonly code = 'E_LOCKED';

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { UsageError } from '../src/errors.js';
 import { type Conf, readConf } from '../src/profile/conf.js';
 import { findProfile, listProfiles, newProfileDir } from '../src/profile/find.js';
+import { standardForms } from '../src/profile/name-forms.js';
 import { type DuplicityParameters, parseParameters } from '../src/profile/params.js';
 import { protectionOf } from '../src/profile/protection.js';
 import { parseFilelist, readRules } from '../src/profile/rules.js';
@@ -253,6 +254,8 @@ describe('DUPL_PARAMS', () => {
 			region: 'r',
 			unencryptedConnection: true,
 			storageClass: 'STANDARD_IA',
+			nameForms: standardForms,
+			nonStandardNames: null,
 			selection: [
 				{ kind: 'glob', sign: 'include', pattern: Buffer.from('a b') },
 				{ kind: 'glob', sign: 'exclude', pattern: Buffer.from('**') },
@@ -280,13 +283,7 @@ describe('DUPL_PARAMS', () => {
 
 	test('an option that must not be ignored is an error that names it', async () => {
 		for (const option of [
-			...[
-				'--encrypt-key',
-				'--hidden-encrypt-key',
-				'--encrypt-sign-key',
-				'--sign-key',
-				'--file-prefix-manifest',
-			],
+			...['--encrypt-key', '--hidden-encrypt-key', '--encrypt-sign-key', '--sign-key'],
 			...[
 				'--exclude-regexp',
 				'--include-regexp',
@@ -294,19 +291,40 @@ describe('DUPL_PARAMS', () => {
 				'--exclude-new-thing',
 				'--files-from',
 			],
-			...[
-				'--filter-globbing',
-				'--null-separator',
-				'--copy-links',
-				'--short-filenames',
-				'--time-separator',
-				'--dry-run',
-			],
+			...['--filter-globbing', '--null-separator', '--copy-links', '--dry-run'],
 		]) {
 			await refused(() => parameters(option, 'x'), new RegExp(`^${option} `), /not supported/);
 		}
 		await refused(() => parameters('--exclude-if', 'x'), /--exclude-if /);
 		await refused(() => parameters('--no-enc'), /abbreviated/, /--no-encryption/);
+	});
+
+	test('options for the names of objects say what is read, and which one only duplicity writes', async () => {
+		const read = parameters(
+			...[
+				'--file-prefix',
+				'a-',
+				'--file-prefix-manifest=m/',
+				'--file-prefix-archive',
+				'v',
+				'--old-filenames',
+			],
+			...['--file-prefix-signature=s', '--file-prefix-jsonstat=j', '--time-separator', '_'],
+		);
+		assert.deepEqual(read.nameForms, {
+			prefix: 'a-',
+			manifestPrefix: 'm/',
+			archivePrefix: 'v',
+			signaturePrefix: 's',
+			jsonstatPrefix: 'j',
+			timeSeparator: '_',
+		});
+		assert.deepEqual([read.nonStandardNames, read.warnings], ['--old-filenames', []]);
+		assert.equal(parameters('--file-prefix-archive', 'v').nonStandardNames, '--file-prefix-archive');
+		assert.equal(parameters('--time-separator=:', '--file-prefix=').nonStandardNames, null);
+		await refused(() => parameters('--time-separator', '-'), /one character, and not a dash/);
+		await refused(() => parameters('--time-separator', '::'), /one character/);
+		await refused(() => parameters('--file-pre', 'x'), /abbreviated/, /--file-prefix/);
 	});
 
 	test('a value that is missing or makes no sense is an error', async () => {

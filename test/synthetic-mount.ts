@@ -130,6 +130,8 @@ export class SyntheticTree implements FileSystem {
 		const { children } = this.#node(ino);
 		return [...(children ?? [])].map(([name, { attributes }]) => ({
 			name: Buffer.from(name, 'latin1'),
+			ino: attributes.ino,
+			type: attributes.type,
 			attributes,
 		}));
 	}

@@ -244,3 +244,21 @@ test('the object is stored under the prefix and its plain name', async () => {
 	);
 	assert.equal(ContentLength, 1);
 });
+
+test('folders below the prefix are listed only where names may hold slashes', async () => {
+	const at: S3Location = { ...location, prefix: 'folders' };
+	const names = ['flat', 'cold/archive/volume', 'manifests/m'];
+	for (const name of names) await put(at, name, Buffer.from('content'));
+	const listed = async (from: S3Location) => {
+		const target = await openTarget(from, { create: false });
+		return (await target.list()).sort((a, b) => (a.name < b.name ? -1 : 1));
+	};
+	assert.deepEqual(await listed(at), [{ name: 'flat', size: 7 }]);
+	const deep = { ...at, deep: true };
+	assert.deepEqual(
+		await listed(deep),
+		names.toSorted().map((name) => ({ name, size: 7 })),
+	);
+	const target = await openTarget(deep, { create: false });
+	assert.equal((await target.read('cold/archive/volume', 3, 4)).toString(), 'tent');
+});

@@ -4,12 +4,13 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SetName } from '../collection/names.js';
-import { Content } from '../content/content.js';
+import type { Content } from '../content/content.js';
+import { openContent } from '../content/open.js';
 import { TsdupError, UsageError } from '../errors.js';
-import type { SegmentKey } from '../index/import.js';
 import { Index } from '../index/index.js';
 import { checkPassphrase } from '../index/passphrase.js';
 import { beginRun, endRun, segmentReady } from '../index/runs.js';
+import type { SegmentKey } from '../index/set-import.js';
 import { type Synced, type SyncOptions, sync } from '../index/sync.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { Opener } from '../openpgp/opener.js';
@@ -79,9 +80,16 @@ class Backup {
 		this.#index = index;
 		this.#pending = new FolderTarget(join(options.cacheDir, 'pending'));
 		const { target, opener, publicKeys } = options;
-		this.#context = { index, target, opener, pending: this.#pending, withoutKeys: publicKeys };
+		this.#context = {
+			index,
+			target,
+			opener,
+			pending: this.#pending,
+			withoutKeys: publicKeys,
+			note: options.reporter.note,
+		};
 		// Signatures are read once each: on disk they would only push out what a mount wants again.
-		this.#content = new Content(target, null, (id) => index.volume(id));
+		this.#content = openContent(index, options, null).content;
 	}
 
 	async run(): Promise<BackupReport> {

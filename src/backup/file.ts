@@ -6,7 +6,7 @@ import { read as readCallback, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { DamageError } from '../errors.js';
 import type { Metadata } from '../index/entry.js';
-import { type Extent, ExtentMap, pushExtent, totalLength } from '../index/extents.js';
+import { type Extent, ExtentMap, pushExtent } from '../index/extents.js';
 import { DeltaParser } from '../rsync/commands.js';
 import { DeltaStream, deltaOf } from '../rsync/delta.js';
 import { blockLength, SignatureStream, signatureOf } from '../rsync/signature.js';
@@ -18,16 +18,23 @@ const read = promisify(readCallback);
 export interface StoredFile {
 	/** With the size that was really read. */
 	metadata: Metadata;
-	extents: Extent[];
+	content: StoredContent;
 	signature: Promise<Buffer>;
 	/** The system's error when the file could only be read in part. */
 	incomplete: unknown;
 }
 
+/** Where a file's bytes lie; or, when the index does not know that of the version before, where the delta does. */
+export interface StoredContent {
+	extents: Extent[];
+	delta: Extent[] | null;
+}
+
 /** The version that a delta builds on. */
 export interface Basis {
 	signature: Buffer;
-	extents: Extent[];
+	/** null: not known, which is so for what duplicity wrote until somebody reads it. */
+	extents: readonly Extent[] | null;
 }
 
 /**
@@ -76,8 +83,11 @@ export async function storeMetadata(
 	metadata: Metadata,
 	basis: Basis,
 ): Promise<StoredFile> {
-	await difftar.add('diff', path, metadata, copyWhole(metadata.size));
-	return { metadata, extents: basis.extents, signature: Promise.resolve(basis.signature), incomplete: null };
+	const delta = await difftar.add('diff', path, metadata, copyWhole(metadata.size));
+	const content = basis.extents
+		? { extents: [...basis.extents], delta: null }
+		: { extents: [], delta: [delta] };
+	return { metadata, content, signature: Promise.resolve(basis.signature), incomplete: null };
 }
 
 /** What is written for the file: its own bytes, or those of the delta; and where its content lies after that. */
@@ -115,11 +125,10 @@ class Output {
 
 	async finish(size: number, signature: Promise<Buffer>, incomplete: unknown): Promise<StoredFile> {
 		const written = await this.#pieces.finish();
-		const extents = this.#basis ? this.#resolve(this.#basis, written) : written;
-		if (totalLength(extents) !== size) {
-			throw new DamageError('A delta does not give back the length of the file it was made of.');
-		}
-		return { metadata: { ...this.#metadata, size }, extents, signature, incomplete };
+		const content = this.#basis
+			? this.#resolve(this.#basis, written, size)
+			: { extents: written, delta: null };
+		return { metadata: { ...this.#metadata, size }, content, signature, incomplete };
 	}
 
 	async #write(bytes: Buffer): Promise<void> {
@@ -127,15 +136,20 @@ class Output {
 		await this.#pieces.write(bytes);
 	}
 
-	#resolve(basis: Basis, written: Extent[]): Extent[] {
+	#resolve(basis: Basis, written: Extent[], size: number): StoredContent {
 		this.#parser.end();
+		const made = this.#commands.reduce((sum, { length }) => sum + length, 0);
+		if (made !== size) {
+			throw new DamageError('A delta does not give back the length of the file it was made of.');
+		}
+		if (!basis.extents) return { extents: [], delta: written };
 		const before = new ExtentMap(basis.extents);
 		const delta = new ExtentMap(written);
 		const extents: Extent[] = [];
 		for (const { copy, offset, length } of this.#commands) {
 			for (const extent of (copy ? before : delta).slice(offset, length)) pushExtent(extents, extent);
 		}
-		return extents;
+		return { extents, delta: null };
 	}
 }
 

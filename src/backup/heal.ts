@@ -4,8 +4,8 @@
  */
 import { type SetName, segmentName } from '../collection/names.js';
 import type { BackupSet, Collection } from '../collection/sets.js';
-import type { SegmentKey } from '../index/import.js';
 import { endRun, openRuns } from '../index/runs.js';
+import type { SegmentKey } from '../index/set-import.js';
 import { type SyncOptions, takeSegment } from '../index/sync.js';
 import type { Target } from '../target/target.js';
 import type { Reporter } from './report.js';

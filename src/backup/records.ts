@@ -4,11 +4,12 @@
  */
 
 import type { Metadata, SignatureRef } from '../index/entry.js';
-import { type Extent, volumeId } from '../index/extents.js';
+import { volumeId } from '../index/extents.js';
 import { formatLine, type SegmentLine } from '../index/segment.js';
 import { endOfArchive, padding, tarHeader } from '../volume/tar.js';
 import type { VolumeWriter } from '../volume/writer.js';
 import { tarEntry } from './difftar.js';
+import type { StoredContent } from './file.js';
 
 /** Records that may wait for their signatures. Those of small files come in the order they were asked for. */
 const WAITING = 64;
@@ -18,7 +19,7 @@ export interface Recorded {
 	path: Buffer;
 	/** null: deleted. */
 	metadata: Metadata | null;
-	extents: Extent[];
+	content: StoredContent;
 	/** Of a regular file's content. */
 	signature: Promise<Buffer> | null;
 }
@@ -60,7 +61,7 @@ export class Records {
 		return this.#entries;
 	}
 
-	async #write({ path, metadata, extents, signature }: Recorded): Promise<void> {
+	async #write({ path, metadata, content, signature }: Recorded): Promise<void> {
 		const bytes = (await signature) ?? Buffer.alloc(0);
 		const kind = metadata === null ? 'deleted/' : metadata.type === 'file' ? 'signature/' : 'snapshot/';
 		const slash = metadata?.type === 'dir' && path.length > 0 ? '/' : '';
@@ -74,7 +75,7 @@ export class Records {
 		await this.#sigtar.write(bytes);
 		await this.#sigtar.write(padding(bytes.length));
 		const line: SegmentLine = metadata
-			? { kind: 'entry', path, metadata, extents, signature: metadata.type === 'file' ? reference : null }
+			? { kind: 'entry', path, metadata, ...content, signature: metadata.type === 'file' ? reference : null }
 			: { kind: 'deleted', path };
 		await this.#segment.write(formatLine(line));
 		this.#entries++;

@@ -6,15 +6,17 @@ import { hostname } from 'node:os';
 import { type FileChange, formatManifest, type ManifestFile } from '../collection/manifest.js';
 import { manifestName, type SetName, segmentName, sigtarName } from '../collection/names.js';
 import type { Metadata } from '../index/entry.js';
-import type { Extent } from '../index/extents.js';
 import { volumeId } from '../index/extents.js';
-import type { SegmentKey } from '../index/import.js';
 import { formatLine } from '../index/segment.js';
+import type { SegmentKey } from '../index/set-import.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { ObjectWriter, Target } from '../target/target.js';
 import { VolumeWriter } from '../volume/writer.js';
 import { Difftar, protection } from './difftar.js';
+import type { StoredContent } from './file.js';
 import { type Recorded, Records } from './records.js';
+
+const NOTHING: StoredContent = { extents: [], delta: null };
 
 export interface SetOptions {
 	target: Target;
@@ -56,19 +58,24 @@ export class SetWriter {
 	}
 
 	/** Records a path whose data, if any, is in the difftar. */
-	add(path: Buffer, metadata: Metadata, extents: Extent[], signature: Promise<Buffer> | null): Promise<void> {
-		return this.#records.add({ path, metadata, extents, signature });
+	add(
+		path: Buffer,
+		metadata: Metadata,
+		content: StoredContent,
+		signature: Promise<Buffer> | null,
+	): Promise<void> {
+		return this.#records.add({ path, metadata, content, signature });
 	}
 
 	/** An entry that has no data. */
 	async addPlain(path: Buffer, metadata: Metadata): Promise<void> {
 		await this.difftar.add('snapshot', path, metadata, Buffer.alloc(0));
-		await this.add(path, metadata, [], null);
+		await this.add(path, metadata, NOTHING, null);
 	}
 
 	async addDeleted(path: Buffer): Promise<void> {
 		await this.difftar.add('deleted', path, null, Buffer.alloc(0));
-		const recorded: Recorded = { path, metadata: null, extents: [], signature: null };
+		const recorded: Recorded = { path, metadata: null, content: NOTHING, signature: null };
 		await this.#records.add(recorded);
 	}
 

@@ -69,7 +69,7 @@ export class Store {
 			const stored = same
 				? await storeMetadata(writer.difftar, path, metadata, basis)
 				: await storeFile(writer.difftar, path, fd, metadata, basis);
-			await writer.add(path, stored.metadata, stored.extents, stored.signature);
+			await writer.add(path, stored.metadata, stored.content, stored.signature);
 			if (!same) counts.bytesRead += stored.metadata.size;
 			if (stored.incomplete) {
 				this.#warn(path, `could only be read up to byte ${stored.metadata.size}`, stored.incomplete);
@@ -109,7 +109,7 @@ export class Store {
 		if (!before || !reference) return null;
 		try {
 			const signature = await content.read([reference]);
-			return { signature, extents: before.index.extents(before.set, node) };
+			return { signature, extents: before.index.body(before.set, node)?.extents ?? null };
 		} catch (error) {
 			if (!(error instanceof DamageError || error instanceof MissingObjectError)) throw error;
 			this.#options.reporter.note(`A signature cannot be used (${error.message}); the file is stored whole.`);
@@ -125,7 +125,7 @@ export class Store {
 }
 
 function sameContent(
-	before: { size: number; mtime: number; mtimeNs: number | null },
+	before: { size: number | null; mtime: number; mtimeNs: number | null },
 	now: { size: number; mtime: number; mtimeNs: number | null },
 ): boolean {
 	return (

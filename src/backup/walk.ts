@@ -153,7 +153,7 @@ function isSame(before: Entry, now: Metadata): boolean {
 		before.gid === now.gid &&
 		before.mtime === now.mtime &&
 		(before.mtimeNs === null || before.mtimeNs === now.mtimeNs) &&
-		before.size === now.size &&
+		(before.size === null || before.size === now.size) &&
 		before.devMajor === now.devMajor &&
 		before.devMinor === now.devMinor &&
 		(now.link === null || now.link.equals(before.link ?? Buffer.alloc(0)))

@@ -35,6 +35,12 @@ async function run(profile: string, options: Options, command: Command): Promise
 	if (options.full && options.incremental) throw new UsageError('Choose one of --full and --incremental.');
 	const access = await openProfile(findProfile(profile), { create: !options.dryRun });
 	const { conf, parameters } = access;
+	if (parameters.nonStandardNames !== null) {
+		throw new UsageError(
+			`${parameters.nonStandardNames} in DUPL_PARAMS asks for object names that tsdup reads but does not write: ` +
+				'back up with duplicity, or take it out (without its prefix a collection is not seen).',
+		);
+	}
 	for (const warning of access.warnings) output.note(warning);
 	if (!conf.source)
 		throw new UsageError(`SOURCE is not set in ${conf.dir}/conf: set it to the folder to back up.`);

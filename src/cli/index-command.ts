@@ -21,7 +21,7 @@ export function addIndex(program: Command): void {
 			try {
 				for (const suffix of ['', '-wal', '-shm'])
 					rmSync(join(access.cacheDir, `index.sqlite${suffix}`), { force: true });
-				const { snapshots, unusable, close } = await openSnapshots(access);
+				const { snapshots, unusable, close } = await openSnapshots(access, (message) => output.note(message));
 				for (const { reason } of unusable) output.warn(`a set cannot be indexed: ${reason}`);
 				const sets = snapshots.sets().length;
 				close();

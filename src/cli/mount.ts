@@ -67,7 +67,7 @@ async function serveUntilUnmounted(
 	const open: { name: string; collection: OpenCollection }[] = [];
 	for (const access of accesses) {
 		for (const warning of access.warnings) output.note(warning);
-		const collection = await openSnapshots(access);
+		const collection = await openSnapshots(access, (message) => output.note(`${access.name}: ${message}`));
 		for (const { set, reason } of collection.unusable) {
 			output.warn(`${access.name}: the snapshot of ${localTime(set.time)} cannot be shown: ${reason}`);
 		}

@@ -24,7 +24,7 @@ export async function openSnapshot(
 	const access = await openProfile(findProfile(profile));
 	for (const warning of access.warnings) output.note(warning);
 	const wanted = parseTime(time ?? 'now', Math.floor(Date.now() / 1000));
-	const collection = await openSnapshots(access);
+	const collection = await openSnapshots(access, (message) => output.note(message));
 	const sets = collection.snapshots.sets();
 	// Without a time the newest is meant, also where its clock was ahead of this one.
 	const set = time === undefined || time === 'now' ? sets.at(-1) : collection.snapshots.at(wanted);

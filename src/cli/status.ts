@@ -15,7 +15,7 @@ export function addStatus(program: Command): void {
 			const output = outputOf(command);
 			const access = await openProfile(findProfile(profile));
 			for (const warning of access.warnings) output.note(warning);
-			const { collection, unusable, close } = await openSnapshots(access);
+			const { collection, unusable, close } = await openSnapshots(access, (message) => output.note(message));
 			const reasons = new Map(unusable.map(({ set, reason }) => [set, reason]));
 			let bytes = 0;
 			collection.chains.forEach((chain, i) => {
@@ -35,12 +35,13 @@ export function addStatus(program: Command): void {
 					);
 				}
 			});
-			for (const set of [...collection.incomplete, ...collection.orphaned]) {
-				const why = set.complete
-					? 'no chain leads to it'
-					: 'it has no manifest: a run was interrupted, or still goes on';
+			const reason = 'it has no manifest: a run was interrupted, or still goes on';
+			const incomplete = collection.incomplete.map((set) => ({ ...set, reason }));
+			for (const { reason: why, ...set } of [...incomplete, ...collection.orphaned]) {
 				output.result(`Orphan ${localTime(set.time)}: ${why}`, { orphan: why, ...described(set) });
 			}
+			for (const name of collection.unsupported)
+				output.result(`Encrypted by gpgsm, which tsdup does not open: ${name}`, { unsupported: name });
 			const sets = collection.chains.reduce((sum, chain) => sum + chain.sets.length, 0);
 			const orphans = collection.incomplete.length + collection.orphaned.length;
 			output.summary(

@@ -5,12 +5,15 @@
 import { createHash } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { cacheDirectory } from '../cache-directory.js';
+import { UsageError } from '../errors.js';
 import { type Encryptor, passphraseEncryptor, publicKeyEncryptor } from '../openpgp/encryptor.js';
 import { Gpg } from '../openpgp/gpg.js';
 import { findPublicKeys, readSecretKeys } from '../openpgp/keyring.js';
 import { Opener } from '../openpgp/opener.js';
 import { type Conf, readConf } from '../profile/conf.js';
+import { holdsSlash, type NameForms, standardForms } from '../profile/name-forms.js';
 import { type DuplicityParameters, parseParameters } from '../profile/params.js';
 import { type Protection, protectionOf } from '../profile/protection.js';
 import { openTarget } from '../target/open.js';
@@ -23,6 +26,8 @@ export interface Access {
 	readonly name: string;
 	readonly target: Target;
 	readonly opener: Opener;
+	/** Of the objects that belong to this collection. */
+	readonly nameForms: NameForms;
 	/** Holds this collection's index and caches. */
 	readonly cacheDir: string;
 	/** One sentence each. */
@@ -62,7 +67,11 @@ export async function openProfile(dir: string, { create = false } = {}): Promise
 	const warnings = [...conf.warnings, ...parameters.warnings];
 	if (protection.kind === 'none' && protection.warning) warnings.push(protection.warning);
 	return {
-		...(await open(storage ? { ...location, storageClass: storage } : location, create)),
+		...(await open(
+			storage ? { ...location, storageClass: storage } : location,
+			parameters.nameForms,
+			create,
+		)),
 		name: conf.name,
 		opener,
 		conf,
@@ -81,16 +90,30 @@ export async function openProfile(dir: string, { create = false } = {}): Promise
 export async function openUrl(url: string): Promise<Access> {
 	const location = parseTargetUrl(url);
 	const opener = new Opener({ passphrase: process.env.PASSPHRASE, gpg: new Gpg() });
-	return { ...(await open(location, false)), name: describe(location), opener, warnings: [] };
+	return { ...(await open(location, standardForms, false)), name: describe(location), opener, warnings: [] };
 }
 
 async function open(
 	location: TargetLocation,
+	nameForms: NameForms,
 	create: boolean,
-): Promise<{ target: Target; cacheDir: string }> {
-	const id = createHash('sha256').update(describe(location)).digest('hex').slice(0, 16);
-	const cacheDir = await cacheDirectory(join('collections', id));
-	return { target: traced(await openTarget(location, { create })), cacheDir };
+): Promise<Pick<Access, 'target' | 'nameForms' | 'cacheDir'>> {
+	const cacheDir = await cacheDirectory(join('collections', collectionId(location, nameForms)));
+	const target = await openTarget(holdsSlash(nameForms) ? deepened(location) : location, { create });
+	return { target: traced(target), nameForms, cacheDir };
+}
+
+function deepened(location: TargetLocation): TargetLocation {
+	if (location.kind === 's3') return { ...location, deep: true };
+	throw new UsageError('A --file-prefix with a slash in DUPL_PARAMS works on S3 only, as in duplicity');
+}
+
+/** Prefixes part the collections of one target; without them the id is that of the URL alone. */
+function collectionId(location: TargetLocation, forms: NameForms): string {
+	const hash = createHash('sha256').update(describe(location));
+	const standard = isDeepStrictEqual(forms, standardForms);
+	if (!standard) hash.update(`\n${JSON.stringify(forms)}`);
+	return hash.digest('hex').slice(0, 16);
 }
 
 /** With TSDUP_TRACE set, every request to the target is a line of JSON in the file it names. */

@@ -38,6 +38,30 @@ export function parseSetTime(text: string): number | null {
 }
 
 /**
+ * A time in an object's name: as formatSetTime writes it, or, in old names, local with its offset:
+ * `2023-11-14T23:13:20+01:00`. Also in lower case, as some stores give names back.
+ * @param separator stands for the colons in old names
+ * @returns seconds; null for anything else
+ */
+export function parseNameTime(text: string, separator: string): number | null {
+	const recent = parseSetTime(text.toUpperCase());
+	if (recent !== null) return recent;
+	const match = /^(\d{4})-(\d\d)-(\d\d)T(\d\d)(.)(\d\d)(.)(\d\d)(?:Z|([+-]\d\d)(.)(\d\d))$/is.exec(text);
+	if (match === null) return null;
+	const [, year, month, date, hour, colon1, minute, colon2, second, hours = '0', colon3, minutes = '0'] =
+		match;
+	if ([colon1, colon2, colon3 ?? separator].some((colon) => colon !== separator)) return null;
+	const local = parseSetTime(`${year}${month}${date}T${hour}${minute}${second}Z`);
+	// Half an hour west of UTC-3 is `-04:30` in duplicity's names: the minutes always count eastwards.
+	return local === null ? null : local - (Number(hours) * 60 + Number(minutes)) * 60;
+}
+
+/** A time in a short name, base 36: `s44we8`. Null for fewer digits than the times since 1972 have. */
+export function parseShortTime(text: string): number | null {
+	return /^[1-9a-z][0-9a-z]{5,6}$/.test(text) ? Number.parseInt(text, 36) : null;
+}
+
+/**
  * A TIME as given on the command line or in a conf, in duplicity's forms. Dates and times without a zone are in
  * the local zone with its daylight saving; duplicity knows no daylight saving and is an hour off in summer.
  * Digits alone are always seconds: `20101004` is an instant in 1970.

@@ -4,8 +4,9 @@
  * between processes. It is never trusted: a frame's digest is checked after decoding, whatever it came from.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { evict } from './eviction.js';
 
 export class BlockCache {
 	readonly #dir: string;
@@ -47,33 +48,19 @@ export class BlockCache {
 		}
 		if (this.#used !== null) this.#used += bytes.length;
 		if (this.#used === null || this.#used > this.#limit) {
-			this.#evicting ??= this.#evict().finally(() => {
-				this.#evicting = null;
-			});
+			this.#evicting ??= evict(this.#dir, this.#limit)
+				.then((used) => {
+					this.#used = used;
+				})
+				.finally(() => {
+					this.#evicting = null;
+				});
 			await this.#evicting;
 		}
 	}
 
 	async remove(object: string, frame: number): Promise<void> {
 		await rm(this.#path(object, frame), { force: true });
-	}
-
-	/** Down to nine tenths of the limit, so that it is not looked at for every block. */
-	async #evict(): Promise<void> {
-		const files: { path: string; size: number; used: number }[] = [];
-		for (const name of await readdir(this.#dir).catch(() => [])) {
-			const path = join(this.#dir, name);
-			const info = await stat(path).catch(() => null);
-			if (info?.isFile()) files.push({ path, size: info.size, used: info.mtimeMs });
-		}
-		let total = files.reduce((sum, file) => sum + file.size, 0);
-		files.sort((a, b) => a.used - b.used);
-		for (const file of files) {
-			if (total <= this.#limit * 0.9) break;
-			await rm(file.path, { force: true }).catch(() => {});
-			total -= file.size;
-		}
-		this.#used = total;
 	}
 
 	#path(object: string, frame: number): string {

@@ -4,12 +4,14 @@
  * returned before its frame's digest matched.
  */
 import { LRUCache } from 'lru-cache';
-import { DamageError } from '../errors.js';
+import { DamageError, MissingObjectError } from '../errors.js';
 import type { Extent } from '../index/extents.js';
+import type { LocatedVolume } from '../index/index.js';
 import type { Target } from '../target/target.js';
 import type { StoredVolume } from '../volume/frame.js';
 import { decodeFrame, frameAt, frameRange } from '../volume/reader.js';
 import type { BlockCache } from './blocks.js';
+import type { ForeignObjects } from './foreign.js';
 
 /** Decoded frames kept in memory, bytes: enough for several readers going through files side by side. */
 const MEMORY_LIMIT = 64 * 2 ** 20;
@@ -19,8 +21,8 @@ const VOLUMES_KEPT = 200;
 export class Content {
 	readonly #target: Target;
 	readonly #blocks: BlockCache | null;
-	readonly #describe: (id: number) => StoredVolume;
-	readonly #volumes = new LRUCache<number, StoredVolume>({ max: VOLUMES_KEPT });
+	readonly #foreign: ForeignObjects;
+	readonly #volumes = new LRUCache<number, LocatedVolume>({ max: VOLUMES_KEPT });
 	readonly #frames = new LRUCache<string, Buffer>({
 		maxSize: MEMORY_LIMIT,
 		sizeCalculation: (frame) => frame.length || 1,
@@ -28,13 +30,13 @@ export class Content {
 	readonly #inFlight = new Map<string, Promise<Buffer>>();
 
 	/**
-	 * @param blocks null keeps nothing on disk
-	 * @param describe how a volume is read, by its id (the index knows)
+	 * @param blocks null keeps nothing of the target's on disk
+	 * @param foreign says where volumes lie, and makes copies of those that cannot be read from the middle
 	 */
-	constructor(target: Target, blocks: BlockCache | null, describe: (id: number) => StoredVolume) {
+	constructor(target: Target, blocks: BlockCache | null, foreign: ForeignObjects) {
 		this.#target = target;
 		this.#blocks = blocks;
-		this.#describe = describe;
+		this.#foreign = foreign;
 	}
 
 	/** The bytes of the extents, joined. @throws DamageError, TargetError */
@@ -54,7 +56,7 @@ export class Content {
 
 	/** Tar bytes from `offset`, up to `end` or the end of the frame that holds `offset`. */
 	async #piece(id: number, offset: number, end: number): Promise<Buffer> {
-		const volume = this.#volume(id);
+		const volume = await this.#volume(id, false);
 		if (offset < 0 || end > volume.tarLength) {
 			throw new DamageError(
 				`The index points beyond the end of ${volume.name}: run \`tsdup index rebuild\`.`,
@@ -66,13 +68,13 @@ export class Content {
 		return bytes.subarray(offset - start, Math.min(bytes.length, end - start));
 	}
 
-	#frame(id: number, volume: StoredVolume, number: number): Promise<Buffer> {
+	#frame(id: number, volume: LocatedVolume, number: number): Promise<Buffer> {
 		const key = `${id}.${number}`;
 		const kept = this.#frames.get(key);
 		if (kept) return Promise.resolve(kept);
 		let pending = this.#inFlight.get(key);
 		if (!pending) {
-			pending = this.#fetch(volume, number)
+			pending = (volume.cached ? this.#fromCopy(id, volume, number) : this.#fetch(volume, number))
 				.then((frame) => {
 					this.#frames.set(key, frame);
 					return frame;
@@ -100,10 +102,25 @@ export class Content {
 		return frame;
 	}
 
-	#volume(id: number): StoredVolume {
-		let volume = this.#volumes.get(id);
+	/** A copy that is gone or damaged is made again: it is only a cache. */
+	async #fromCopy(id: number, volume: LocatedVolume, number: number): Promise<Buffer> {
+		const { copies } = this.#foreign;
+		const read = async (from: LocatedVolume) => {
+			const { offset, length } = frameRange(from, number);
+			return decodeFrame(from, number, await copies.read(from.name, offset, length));
+		};
+		try {
+			return await read(volume);
+		} catch (error) {
+			if (!(error instanceof DamageError || error instanceof MissingObjectError)) throw error;
+			return await read(await this.#volume(id, true));
+		}
+	}
+
+	async #volume(id: number, again: boolean): Promise<LocatedVolume> {
+		let volume = again ? undefined : this.#volumes.get(id);
 		if (!volume) {
-			volume = this.#describe(id);
+			volume = await this.#foreign.locate(id, again);
 			this.#volumes.set(id, volume);
 		}
 		return volume;

@@ -1,8 +1,8 @@
 /** One path in a snapshot, as the index knows it. */
 export type EntryType = 'file' | 'dir' | 'symlink' | 'fifo' | 'chardev' | 'blockdev';
 
-/** What a tar header says of an entry, and `stat` shows. */
-export interface Metadata {
+/** What a tar header says of an entry, besides its size: a sigtar's header does not say that. */
+export interface Header {
 	readonly type: EntryType;
 	/** Permission bits, 0 to 0o7777. */
 	readonly mode: number;
@@ -15,16 +15,21 @@ export interface Metadata {
 	readonly mtime: number;
 	/** Nanoseconds below the second; null when not known. */
 	readonly mtimeNs: number | null;
-	/** Bytes; of a symlink, of its target. */
-	readonly size: number;
 	/** A symlink's target. */
 	readonly link: Buffer | null;
 	readonly devMajor: number;
 	readonly devMinor: number;
 }
 
-export interface Entry extends Metadata {
+export interface Metadata extends Header {
+	/** Bytes; of a symlink, of its target. */
+	readonly size: number;
+}
+
+export interface Entry extends Header {
 	readonly node: number;
+	/** As in Metadata; null when no volume that holds the file was read yet. */
+	readonly size: number | null;
 	/** Last component of the path; empty for the root. */
 	readonly name: Buffer;
 }

@@ -3,12 +3,12 @@
  * `runs.ts` write. Every method is one indexed query and synchronous.
  */
 import type Database from 'better-sqlite3';
-import { DamageError } from '../errors.js';
 import type { Frame, StoredVolume } from '../volume/frame.js';
 import type { Entry, SignatureRef, SnapshotSet } from './entry.js';
 import { ROOT_NODE } from './entry.js';
-import { decodeExtents, type Extent } from './extents.js';
+import { decodeExtents } from './extents.js';
 import { openDatabase } from './schema.js';
+import type { Body } from './set-import.js';
 
 /** `last` of a version that its chain's newest set still shows. */
 export const STILL_SHOWN = Number.MAX_SAFE_INTEGER;
@@ -17,6 +17,11 @@ const METADATA = `v.type, v.mode, v.uid, v.gid, v.uname, v.gname, v.mtime, v.mti
 	v.dev_major AS devMajor, v.dev_minor AS devMinor`;
 const SHOWN = 'v.chain = ? AND v.first <= ? AND v.last >= ?';
 
+export interface VersionBody extends Body {
+	/** Time of the set that brought this version, s. */
+	readonly first: number;
+}
+
 interface VolumeRow {
 	name: string;
 	size: number;
@@ -24,6 +29,13 @@ interface VolumeRow {
 	key: Buffer | null;
 	body: number;
 	tarLength: number;
+	cached: number;
+}
+
+/** A volume that can be read from the middle, and where. */
+export interface LocatedVolume extends StoredVolume {
+	/** It is a copy in this host's cache. */
+	readonly cached: boolean;
 }
 
 export class Index {
@@ -31,7 +43,9 @@ export class Index {
 	readonly #list: Database.Statement;
 	readonly #lookup: Database.Statement;
 	readonly #entry: Database.Statement;
-	readonly #extents: Database.Statement;
+	readonly #body: Database.Statement;
+	readonly #bodyAt: Database.Statement;
+	readonly #bodyBefore: Database.Statement;
 	readonly #signature: Database.Statement;
 
 	constructor(path: string) {
@@ -48,7 +62,16 @@ export class Index {
 			`SELECT n.id AS node, n.name, ${METADATA} FROM versions v JOIN nodes n ON n.id = v.node
 			WHERE v.node = ? AND ${SHOWN}`,
 		);
-		this.#extents = this.db.prepare(`SELECT v.extents FROM versions v WHERE v.node = ? AND ${SHOWN}`).pluck();
+		this.#body = this.db.prepare(
+			`SELECT v.first, v.size, v.extents, v.delta FROM versions v WHERE v.node = ? AND ${SHOWN}`,
+		);
+		this.#bodyAt = this.db.prepare(
+			'SELECT first, size, extents, delta FROM versions WHERE node = ? AND chain = ? AND first = ?',
+		);
+		this.#bodyBefore = this.db.prepare(
+			`SELECT first, size, extents, delta FROM versions
+			WHERE node = ? AND chain = ? AND last = (SELECT start FROM sets WHERE time = ?)`,
+		);
 		this.#signature = this.db.prepare(
 			`SELECT v.sig_volume AS volume, v.sig_offset AS offset, v.sig_length AS length
 			FROM versions v WHERE v.node = ? AND ${SHOWN}`,
@@ -79,10 +102,30 @@ export class Index {
 		return this.entry(set, ROOT_NODE);
 	}
 
-	/** Where the bytes of a regular file lie. */
-	extents(set: SnapshotSet, node: number): Extent[] {
-		const bytes = this.#extents.get(node, set.chain, set.time, set.time) as Buffer | undefined;
-		return bytes ? decodeExtents(bytes) : [];
+	/** What is known of a regular file's content; undefined when the set does not show it. */
+	body(set: SnapshotSet, node: number): VersionBody | undefined {
+		return this.#toBody(this.#body.get(node, set.chain, set.time, set.time));
+	}
+
+	/** The same of the version that the set of time `first` brought. */
+	bodyAt(node: number, chain: number, first: number): VersionBody | undefined {
+		return this.#toBody(this.#bodyAt.get(node, chain, first));
+	}
+
+	/** The same of the version that the set of `first`, which brought another, was made against. */
+	bodyBefore(node: number, chain: number, first: number): VersionBody | undefined {
+		return this.#toBody(this.#bodyBefore.get(node, chain, first));
+	}
+
+	#toBody(row: unknown): VersionBody | undefined {
+		if (!row) return undefined;
+		const { first, size, extents, delta } = row as {
+			first: number;
+			size: number | null;
+			extents: Buffer | null;
+			delta: Buffer | null;
+		};
+		return { first, size, extents: extents && decodeExtents(extents), delta: delta && decodeExtents(delta) };
 	}
 
 	/** Where a regular file's rsync signature lies; null when it is not known. */
@@ -94,19 +137,21 @@ export class Index {
 		return { volume: row.volume, offset: row.offset, length: row.length };
 	}
 
-	/** How a volume is read. @throws DamageError when the index does not know it */
-	volume(id: number): StoredVolume {
+	/** How a volume is read from the middle; undefined when it cannot be, or is not known. */
+	volume(id: number): LocatedVolume | undefined {
 		const row = this.db
-			.prepare('SELECT name, size, sha1, key, body, tar_length AS tarLength FROM volumes WHERE id = ?')
+			.prepare(
+				'SELECT name, size, sha1, key, body, tar_length AS tarLength, cached FROM volumes WHERE id = ?',
+			)
 			.get(id) as VolumeRow | undefined;
-		if (!row) throw new DamageError(`The index knows no volume ${id}: run \`tsdup index rebuild\`.`);
+		if (!row) return undefined;
 		const frames = this.db
 			.prepare(
 				`SELECT tar_offset AS tarOffset, tar_length AS tarLength, offset, length, digest
 				FROM frames WHERE volume = ? ORDER BY tar_offset`,
 			)
 			.all(id) as Frame[];
-		return { ...row, frames };
+		return { ...row, cached: row.cached === 1, frames };
 	}
 
 	/** What `df` shows: entries and bytes of the newest version of everything in a set. */

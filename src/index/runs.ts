@@ -3,8 +3,8 @@
  * swept, its set without a segment gets it from the pending folder, where the segment waits as ciphertext.
  */
 import type { SetName } from '../collection/names.js';
-import type { SegmentKey } from './import.js';
 import type { Index } from './index.js';
+import type { SegmentKey } from './set-import.js';
 
 export interface Run {
 	readonly set: SetName;

@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 
 /** Raise it whenever the tables below change. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 const TABLES = `
 -- One row per backup set that is indexed. id is small and stands in inode numbers; time (s) names the set.
@@ -20,7 +20,7 @@ CREATE TABLE sets (
 	segment_header BLOB,           -- ESK packets of its segment: proves a passphrase without asking the target
 	segment_key BLOB
 );
--- id: see volumeId in extents.ts; number 0 is the sigtar.
+-- How volumes are read from the middle. id: see volumeId in extents.ts; number 0 is the sigtar.
 CREATE TABLE volumes (
 	id INTEGER PRIMARY KEY,
 	set_time INTEGER NOT NULL,
@@ -29,8 +29,33 @@ CREATE TABLE volumes (
 	sha1 TEXT NOT NULL,
 	key BLOB,                      -- session key; NULL when not encrypted
 	body INTEGER NOT NULL,
-	tar_length INTEGER NOT NULL
+	tar_length INTEGER NOT NULL,
+	cached INTEGER NOT NULL        -- 1: a copy of a foreign object, in this host's cache and not on the target
 );
+-- Objects that cannot be read from the middle. One that was read once also has a copy among the volumes.
+CREATE TABLE foreign_objects (
+	id INTEGER PRIMARY KEY,
+	set_time INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	size INTEGER NOT NULL,
+	form TEXT NOT NULL,            -- 'gpg', 'gz' or 'plain'
+	sha1 TEXT,                     -- what the manifest says; NULL: it says nothing
+	first_path BLOB,               -- the manifest's path range, '/' written as NUL; NULL: not known
+	last_path BLOB,
+	indexed INTEGER NOT NULL       -- 1: its members are in versions and pieces
+);
+CREATE INDEX foreign_by_set ON foreign_objects (set_time);
+-- Pieces of a file's body that may go on in other volumes of the set, until all of these are indexed.
+CREATE TABLE pieces (
+	node INTEGER NOT NULL,
+	set_time INTEGER NOT NULL,
+	piece INTEGER NOT NULL,        -- from 1; 0: the body is in one piece
+	volume INTEGER NOT NULL,
+	offset INTEGER NOT NULL,
+	length INTEGER NOT NULL,
+	delta INTEGER NOT NULL,        -- 1: of the file's delta, 0: of its content
+	PRIMARY KEY (node, set_time, piece)
+) WITHOUT ROWID;
 CREATE TABLE frames (
 	volume INTEGER NOT NULL,
 	tar_offset INTEGER NOT NULL,
@@ -61,11 +86,12 @@ CREATE TABLE versions (
 	gname BLOB NOT NULL,
 	mtime INTEGER NOT NULL,
 	mtime_ns INTEGER,              -- the part below a second; NULL when unknown
-	size INTEGER NOT NULL,
+	size INTEGER,                  -- NULL: not known yet (a sigtar does not say)
 	link BLOB,
 	dev_major INTEGER NOT NULL,
 	dev_minor INTEGER NOT NULL,
-	extents BLOB NOT NULL,
+	extents BLOB,                  -- of the content; NULL: not known yet
+	delta BLOB,                    -- extents of the delta that makes the content out of the version before
 	sig_volume INTEGER,            -- where its rsync signature lies: sigtar, offset, length
 	sig_offset INTEGER,
 	sig_length INTEGER,

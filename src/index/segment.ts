@@ -11,7 +11,15 @@ export const SEGMENT_VERSION = 1;
 
 export type SegmentLine =
 	| { kind: 'set'; set: { kind: 'full' | 'inc'; time: number; start: number | null; chain: number } }
-	| { kind: 'entry'; path: Buffer; metadata: Metadata; extents: Extent[]; signature: SignatureRef | null }
+	| {
+			kind: 'entry';
+			path: Buffer;
+			metadata: Metadata;
+			extents: Extent[];
+			/** Instead of extents, where those of the version before are not known to the writer: where the delta lies. */
+			delta: Extent[] | null;
+			signature: SignatureRef | null;
+	  }
 	| { kind: 'deleted'; path: Buffer }
 	| { kind: 'volume'; id: number; volume: StoredVolume }
 	/** The last line: without it the segment is cut off. */
@@ -62,9 +70,8 @@ function toJson(line: SegmentLine): object {
 				...(m.type === 'file' ? { size: m.size } : {}),
 				...(m.link ? { link: toText(m.link) } : {}),
 				...(m.devMajor || m.devMinor ? { dev: [m.devMajor, m.devMinor] } : {}),
-				...(line.extents.length
-					? { extents: line.extents.flatMap((e) => [e.length, e.volume, e.offset]) }
-					: {}),
+				...(line.extents.length ? { extents: numbers(line.extents) } : {}),
+				...(line.delta ? { delta: numbers(line.delta) } : {}),
 				...(line.signature
 					? { sig: [line.signature.volume, line.signature.offset, line.signature.length] }
 					: {}),
@@ -104,7 +111,8 @@ function fromJson(json: any): SegmentLine {
 				devMajor: json.dev ? integer(json.dev[0]) : 0,
 				devMinor: json.dev ? integer(json.dev[1]) : 0,
 			},
-			extents: triples(json.extents ?? []).map(([length, volume, offset]) => ({ length, volume, offset })),
+			extents: extents(json.extents ?? []),
+			delta: json.delta ? extents(json.delta) : null,
 			signature: json.sig
 				? { volume: integer(json.sig[0]), offset: integer(json.sig[1]), length: integer(json.sig[2]) }
 				: null,
@@ -180,11 +188,15 @@ function entryType(value: unknown): Metadata['type'] {
 	throw new Error('unknown type');
 }
 
-function triples(flat: unknown[]): [number, number, number][] {
+function numbers(extents: readonly Extent[]): number[] {
+	return extents.flatMap((e) => [e.length, e.volume, e.offset]);
+}
+
+function extents(flat: unknown[]): Extent[] {
 	if (flat.length % 3 !== 0) throw new Error('extents not in threes');
-	const result: [number, number, number][] = [];
+	const result: Extent[] = [];
 	for (let i = 0; i < flat.length; i += 3) {
-		result.push([integer(flat[i]), integer(flat[i + 1]), integer(flat[i + 2])]);
+		result.push({ length: integer(flat[i]), volume: integer(flat[i + 1]), offset: integer(flat[i + 2]) });
 	}
 	return result;
 }

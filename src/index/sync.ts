@@ -3,8 +3,6 @@
  * segments. Reads the target only; costs one listing, and one object for each set that is new to this host.
  */
 
-import { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import { segmentName } from '../collection/names.js';
 import { type BackupSet, type Collection, collect } from '../collection/sets.js';
 import { DamageError, KeyError, MissingObjectError } from '../errors.js';
@@ -12,9 +10,12 @@ import { readMessage } from '../openpgp/message.js';
 import type { Opener } from '../openpgp/opener.js';
 import { AES_256 } from '../openpgp/session-key.js';
 import type { Target } from '../target/target.js';
-import { importSegment, type SegmentKey } from './import.js';
+import { importForeign } from './foreign-import.js';
+import { importSegment } from './import.js';
 import type { Index } from './index.js';
+import { plainBytes } from './plain.js';
 import { openRuns, type Run } from './runs.js';
+import type { SegmentKey } from './set-import.js';
 
 export interface SyncOptions {
 	index: Index;
@@ -24,6 +25,8 @@ export interface SyncOptions {
 	pending: Target;
 	/** Whether sets that no key here opens are only unusable: a host with the public key alone can still back up. */
 	withoutKeys: boolean;
+	/** Told what is lost but can be done without. */
+	note: (message: string) => void;
 }
 
 export interface Synced {
@@ -45,7 +48,7 @@ export async function sync(options: SyncOptions): Promise<Synced> {
 		let broken: string | null = null;
 		for (const set of chain.sets) {
 			if (known.has(set.time)) continue;
-			broken ??= await takeIn(options, set, runs.get(set.time));
+			broken ??= await takeIn(options, set, chain.start, runs.get(set.time));
 			if (broken) unusable.push({ set, reason: broken });
 		}
 	}
@@ -53,7 +56,12 @@ export async function sync(options: SyncOptions): Promise<Synced> {
 }
 
 /** @returns why the set cannot be shown; null when it can */
-async function takeIn(options: SyncOptions, set: BackupSet, run: Run | undefined): Promise<string | null> {
+async function takeIn(
+	options: SyncOptions,
+	set: BackupSet,
+	chain: number,
+	run: Run | undefined,
+): Promise<string | null> {
 	// This host's own copy first: a host that has only the public key could not open the one on the target.
 	if (run?.segmentReady) {
 		const name = segmentName(set, set.manifest?.encrypted ? 'gpg' : 'none');
@@ -61,12 +69,15 @@ async function takeIn(options: SyncOptions, set: BackupSet, run: Run | undefined
 		if (!failed) return null;
 	}
 	const { segment } = set;
-	if (!segment) return 'its index segment is not on the target';
-	const failed = await attempt(
-		() => takeSegment(options, set.time, options.target, segment.name, null),
-		options,
-	);
-	return failed && `its index segment cannot be used: ${failed}`;
+	if (segment) {
+		const failed = await attempt(
+			() => takeSegment(options, set.time, options.target, segment.name, null),
+			options,
+		);
+		if (!failed) return null;
+		options.note(`The index segment of ${new Date(set.time * 1000).toISOString()} cannot be used: ${failed}`);
+	}
+	return attempt(() => importForeign(options.index, set, chain, options), options);
 }
 
 /** @returns what is wrong with the segment; null when nothing is */
@@ -94,7 +105,12 @@ export async function takeSegment(
 	known: SegmentKey | null,
 ): Promise<void> {
 	if (!name.endsWith('.gpg')) {
-		await importSegment(index, setTime, gunzip(name, from.stream(name)), null);
+		await importSegment(
+			index,
+			setTime,
+			plainBytes(name, 'gz', () => from.stream(name), opener),
+			null,
+		);
 		return;
 	}
 	const used: SegmentKey = known ?? { header: Buffer.alloc(0), key: Buffer.alloc(0) };
@@ -106,19 +122,6 @@ export async function takeSegment(
 		return session;
 	});
 	await importSegment(index, setTime, chunks, used);
-}
-
-async function* gunzip(name: string, chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-	const source = Readable.from(chunks, { objectMode: false });
-	const plain = createGunzip();
-	source.once('error', (error) => plain.destroy(error));
-	try {
-		yield* source.pipe(plain) as AsyncIterable<Buffer>;
-	} catch (error) {
-		const code = (error as { code?: string }).code ?? '';
-		if (!code.startsWith('Z_')) throw error;
-		throw new DamageError(`${name} is damaged.`, { cause: error });
-	}
 }
 
 /**
@@ -136,6 +139,8 @@ function forgetAllBut(index: Index, times: ReadonlySet<number>): void {
 				set.time,
 			);
 			db.prepare('DELETE FROM volumes WHERE set_time = ?').run(set.time);
+			db.prepare('DELETE FROM foreign_objects WHERE set_time = ?').run(set.time);
+			db.prepare('DELETE FROM pieces WHERE set_time = ?').run(set.time);
 		}
 		for (const chain of gone) db.prepare('DELETE FROM versions WHERE chain = ?').run(chain);
 	}).immediate();

@@ -29,7 +29,10 @@ export interface Attributes {
 
 export interface DirectoryEntry {
 	name: Buffer;
-	attributes: Attributes;
+	ino: number;
+	type: Attributes['type'];
+	/** null when finding them out would cost more than a listing may: whoever wants them asks `getattr`. */
+	attributes: Attributes | null;
 }
 
 /**

@@ -50,27 +50,27 @@ export class SnapshotFileSystem implements FileSystem {
 		if (folder) return folderAttributes(ino, folder);
 		if (ino < NODES) return this.#latest(ino).attributes;
 		const place = this.#place(ino);
-		return attributes(ino, this.#entry(place));
+		return this.#attributes(place, this.#entry(place));
 	}
 
 	async lookup(parent: number, name: Buffer): Promise<Attributes> {
 		if (parent < NODES) {
 			const found = this.#folderEntries(parent).find((entry) => entry.name.equals(name));
 			if (!found) throw new Errno('ENOENT');
-			return found.attributes;
+			return found.attributes ?? this.getattr(found.ino);
 		}
-		const { collection, set, node, base } = this.#place(parent);
-		const entry = collection.snapshots.lookup(set, node, name);
+		const place = this.#place(parent);
+		const entry = place.collection.snapshots.lookup(place.set, place.node, name);
 		if (!entry) throw new Errno('ENOENT');
-		return attributes(base + entry.node, entry);
+		return this.#attributes(place, entry);
 	}
 
 	async readdir(ino: number): Promise<DirectoryEntry[]> {
 		if (ino < NODES) return this.#folderEntries(ino);
 		const { collection, set, node, base } = this.#place(ino);
-		return collection.snapshots
-			.list(set, node)
-			.map((entry) => ({ name: entry.name, attributes: attributes(base + entry.node, entry) }));
+		return collection.snapshots.list(set, node).map((entry) => {
+			return { name: entry.name, ...shown(base + entry.node, entry) };
+		});
 	}
 
 	async readlink(ino: number): Promise<Buffer> {
@@ -84,22 +84,34 @@ export class SnapshotFileSystem implements FileSystem {
 		const place = this.#place(ino);
 		const entry = this.#entry(place);
 		if (entry.type !== 'file') throw new Errno(entry.type === 'dir' ? 'EISDIR' : 'EINVAL');
+		const what = describe(entry, place.set);
+		const reader = await this.#orEio(what, () => place.collection.snapshots.open(place.set, entry));
 		const handle = this.#nextHandle++;
-		const what = `${entry.name.toString()} of ${new Date(place.set.time * 1000).toISOString()}`;
-		this.#open.set(handle, { reader: place.collection.snapshots.open(place.set, entry), what });
+		this.#open.set(handle, { reader, what });
 		return handle;
 	}
 
 	async read(handle: number, offset: number, length: number): Promise<Buffer> {
 		const file = this.#open.get(handle);
 		if (!file) throw new Errno('EBADF');
+		return this.#orEio(file.what, () => file.reader.read(offset, length));
+	}
+
+	/** What is damaged or out of reach is told to the log in full, and to the reader as EIO. */
+	async #orEio<T>(what: string, act: () => Promise<T>): Promise<T> {
 		try {
-			return await file.reader.read(offset, length);
+			return await act();
 		} catch (error) {
 			if (!(error instanceof TsdupError)) throw error;
-			this.#log(`${file.what} cannot be read: ${error.message}`);
+			this.#log(`${what} cannot be read: ${error.message}`);
 			throw new Errno('EIO');
 		}
+	}
+
+	async #attributes({ collection, set, base }: Place, entry: Entry): Promise<Attributes> {
+		const size =
+			entry.size ?? (await this.#orEio(describe(entry, set), () => collection.snapshots.size(set, entry)));
+		return attributes(base + entry.node, entry, size);
 	}
 
 	async release(handle: number): Promise<void> {
@@ -131,10 +143,9 @@ export class SnapshotFileSystem implements FileSystem {
 		const folder = this.#folder(ino);
 		if (!folder) throw new Errno(ino < NODES ? 'ENOTDIR' : 'ENOENT');
 		if (folder === 'all') {
-			return this.#collections.map((collection, i) => ({
-				name: Buffer.from(collection.name),
-				attributes: folderAttributes(FIRST_COLLECTION_INO + 2 * i, collection),
-			}));
+			return this.#collections.map((collection, i) =>
+				listed(collection.name, folderAttributes(FIRST_COLLECTION_INO + 2 * i, collection)),
+			);
 		}
 		const names = snapshotNames(folder.snapshots.sets());
 		const entries: DirectoryEntry[] = [];
@@ -142,11 +153,11 @@ export class SnapshotFileSystem implements FileSystem {
 			const entry = folder.snapshots.root(set);
 			if (!entry) continue;
 			const ino = this.#base(folder, set, alias) + ROOT_NODE;
-			entries.push({ name: Buffer.from(name), attributes: attributes(ino, entry) });
+			entries.push({ name: Buffer.from(name), ...shown(ino, entry) });
 		}
 		if (entries.length > 0) {
 			const latest = this.#latest(ino === ROOT_INO ? LATEST_INO : ino + 1);
-			entries.push({ name: Buffer.from('latest'), attributes: latest.attributes });
+			entries.push(listed('latest', latest.attributes));
 		}
 		return entries;
 	}
@@ -202,8 +213,22 @@ function folderAttributes(ino: number, folder: MountedCollection | 'all'): Attri
 	return { ...OWN, ino, type: 'dir', mode: 0o755, nlink: 1, size: 0, mtime };
 }
 
-function attributes(ino: number, entry: Entry): Attributes {
-	const { type, uid, gid, size, mtime, devMajor, devMinor } = entry;
+function listed(name: string, attributes: Attributes): DirectoryEntry {
+	return { name: Buffer.from(name), ino: attributes.ino, type: attributes.type, attributes };
+}
+
+/** What a listing tells of an entry. */
+function shown(ino: number, entry: Entry): Omit<DirectoryEntry, 'name'> {
+	const { type, size } = entry;
+	return { ino, type, attributes: size === null ? null : attributes(ino, entry, size) };
+}
+
+function describe(entry: Entry, set: SnapshotSet): string {
+	return `${entry.name.toString()} of ${new Date(set.time * 1000).toISOString()}`;
+}
+
+function attributes(ino: number, entry: Entry, size: number): Attributes {
+	const { type, uid, gid, mtime, devMajor, devMinor } = entry;
 	// A backup doesn't record a symlink's mode; Linux shows all of them as 0777.
 	const mode = type === 'symlink' ? 0o777 : entry.mode;
 	// 1 also for directories: subdirectories are not counted, and `find` takes 1 as just that.

@@ -101,7 +101,7 @@ export function readdirOf(
 			signal(
 				0,
 				entries.map((entry) => entry.name.toString('latin1')),
-				entries.map((entry) => LISTED[entry.attributes.type]),
+				entries.map((entry) => LISTED[entry.type]),
 			);
 		});
 	};

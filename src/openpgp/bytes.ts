@@ -44,6 +44,21 @@ export class ByteReader {
 		return bytes;
 	}
 
+	/** Puts back the bytes that were taken last. */
+	unread(bytes: Buffer): void {
+		this.#chunk = Buffer.concat([bytes, this.#chunk]);
+	}
+
+	/** All that is left, and closes. */
+	async *rest(): AsyncGenerator<Buffer, void, void> {
+		try {
+			for (let piece = await this.some(Infinity); piece !== null; piece = await this.some(Infinity))
+				yield piece;
+		} finally {
+			await this.close();
+		}
+	}
+
 	async close(): Promise<void> {
 		await this.#source.return?.();
 	}

@@ -1,33 +1,28 @@
 /**
  * The body of a compressed data packet (tag 8, RFC 9580 5.6) as a stream: one octet that names the algorithm, then the
- * compressed bytes. Holds a few chunks at a time, whatever they inflate to.
+ * compressed bytes. Holds a few chunks at a time, whatever they inflate to. BZIP2 is GnuPG's: src/openpgp/contents.ts.
  */
 import { Readable } from 'node:stream';
 import { createInflate, createInflateRaw } from 'node:zlib';
-import { DamageError, TsdupError } from '../errors.js';
-import { ByteReader } from './bytes.js';
+import { DamageError, UnsupportedError } from '../errors.js';
 
-/** @throws DamageError when the data is garbled, cut off or followed by more, TsdupError for bzip2 and unknown algorithms */
-export async function* decompress(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
-	const reader = new ByteReader(body);
-	try {
-		const algorithm = (await reader.exactly(1)).readUInt8(0);
-		const rest = readAll(reader);
-		if (algorithm === 0) yield* rest;
-		else if (algorithm === 1) yield* inflate(rest, createInflateRaw({ chunkSize: CHUNK }));
-		else if (algorithm === 2) yield* inflate(rest, createInflate({ chunkSize: CHUNK }));
-		else throw new TsdupError(`compressed with OpenPGP algorithm ${algorithm}, which is not supported yet`);
-	} finally {
-		await reader.close();
-	}
+/** OpenPGP compression ids (RFC 9580 9.4). */
+const NONE = 0;
+const ZIP = 1;
+const ZLIB = 2;
+export const BZIP2 = 3;
+
+/** @throws DamageError when the data is garbled, cut off or followed by more, UnsupportedError for other algorithms */
+export async function* decompress(
+	algorithm: number,
+	compressed: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, void> {
+	if (algorithm === NONE) yield* compressed;
+	else if (algorithm === ZIP) yield* inflate(compressed, createInflateRaw({ chunkSize: CHUNK }));
+	else if (algorithm === ZLIB) yield* inflate(compressed, createInflate({ chunkSize: CHUNK }));
+	else throw new UnsupportedError(`compressed with unknown OpenPGP algorithm ${algorithm}`);
 }
-
 const CHUNK = 64 << 10;
-
-async function* readAll(reader: ByteReader): AsyncGenerator<Buffer, void, void> {
-	for (let piece = await reader.some(Infinity); piece !== null; piece = await reader.some(Infinity))
-		yield piece;
-}
 
 async function* inflate(
 	compressed: AsyncIterable<Buffer>,

@@ -3,7 +3,7 @@
  * and MDC. Bytes that it yields are authenticated only when it has ended without an error.
  */
 import { createHash } from 'node:crypto';
-import { DamageError, KeyError, TsdupError } from '../errors.js';
+import { DamageError, KeyError, UnsupportedError } from '../errors.js';
 import { ByteReader } from './bytes.js';
 import { checkPrefix, decipher, type SessionKey } from './session-key.js';
 
@@ -14,19 +14,20 @@ const MDC = 22;
 const PIECE = 64 << 10;
 
 /**
- * @throws KeyError when the session key does not fit, DamageError when the body was altered or cut off, TsdupError for
- * versions and ciphers that are not supported; and what `sessionKey` throws
+ * @throws KeyError when the session key does not fit, DamageError when the body was altered or cut off,
+ * UnsupportedError for another version or a cipher that is not AES
  */
 export async function* decryptBody(
 	body: AsyncIterable<Buffer>,
-	sessionKey: () => Promise<SessionKey>,
+	sessionKey: SessionKey,
 ): AsyncGenerator<Buffer, void, void> {
 	const reader = new ByteReader(body);
 	try {
 		const version = (await reader.exactly(1)).readUInt8(0);
-		if (version === 2) throw new TsdupError('AEAD encrypted data (version 2) is not supported yet');
+		if (version === 2)
+			throw new UnsupportedError('encrypted data of version 2 (RFC 9580), which GnuPG never writes');
 		if (version !== 1) throw new DamageError(`encrypted data of a version that does not exist: ${version}`);
-		const aes = decipher(await sessionKey());
+		const aes = decipher(sessionKey);
 		const prefix = aes.update(await reader.exactly(PREFIX));
 		if (!checkPrefix(prefix)) {
 			throw new KeyError('the passphrase or key does not open this message (or its first bytes are damaged)');

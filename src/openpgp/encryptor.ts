@@ -27,7 +27,7 @@ export function passphraseEncryptor(passphrase: string): Encryptor {
 		async newMessage() {
 			wrapping ??= newWrapping(passphrase);
 			const sessionKey = newSessionKey();
-			return { header: writeSkesk(await wrapping, sessionKey), sessionKey };
+			return { header: writeSkesk(await wrapping, { algorithm: AES_256, key: sessionKey }), sessionKey };
 		},
 	};
 }

@@ -3,7 +3,7 @@
  * run or a mount, since it remembers what is costly: keys derived from the passphrase, unlocked secret keys.
  */
 import * as openpgp from 'openpgp';
-import { DamageError, KeyError, TsdupError } from '../errors.js';
+import { DamageError, KeyError, TsdupError, UnsupportedError } from '../errors.js';
 import { ByteReader } from './bytes.js';
 import type { Gpg } from './gpg.js';
 import { keyPolicy } from './keyring.js';
@@ -26,30 +26,34 @@ const HIDDEN = '0'.repeat(16);
 export class Opener {
 	readonly #passphrase: string | undefined;
 	readonly #secretKeys: readonly openpgp.PrivateKey[];
-	readonly #gpg: Gpg | undefined;
+	/** The user's GnuPG, for whatever else it has to do for messages. */
+	readonly gpg: Gpg | undefined;
 	readonly #skesk: PassphraseOpener | undefined;
 	readonly #unlocked = new Map<openpgp.PrivateKey, Promise<openpgp.PrivateKey | null>>();
 
 	constructor({ passphrase, secretKeys = [], gpg }: OpenerKeys) {
 		this.#passphrase = passphrase === '' ? undefined : passphrase;
 		this.#secretKeys = secretKeys;
-		this.#gpg = gpg;
+		this.gpg = gpg;
 		this.#skesk = this.#passphrase === undefined ? undefined : new PassphraseOpener(this.#passphrase);
 	}
 
 	/**
 	 * The session key of the message that begins with these PKESK and SKESK packets. A wrong passphrase may go unnoticed here;
 	 * then `checkPrefix` of the decrypted message tells.
-	 * @throws KeyError naming the keys that would open it, DamageError for garbled packets, TsdupError for unsupported ones
+	 * @throws KeyError naming the keys that would open it, DamageError for garbled packets, UnsupportedError when all
+	 * are of unknown kinds
 	 */
 	async sessionKey(header: Buffer): Promise<SessionKey> {
 		const { pkesk, skesk } = await parseHeader(header);
 		const recipients = pkesk.map(({ body }) => body.toString('hex', 1, 9));
 		const reasons: string[] = [];
+		const beyond: Beyond = { packets: pkesk.map(({ raw }) => raw), unsupported: undefined };
 		const found =
 			(await this.#withSecretKeys(pkesk, recipients, reasons)) ??
-			(await this.#withPassphrase(skesk)) ??
-			(await this.#withGpg(pkesk, reasons));
+			(await this.#withPassphrase(skesk, beyond)) ??
+			(await this.#withGpg(beyond.packets, reasons));
+		if (found === null && beyond.unsupported && beyond.packets.length === 0) throw beyond.unsupported;
 		if (found === null) throw this.#cannotOpen(recipients, skesk.length > 0, reasons);
 		return found;
 	}

@@ -96,3 +96,7 @@ export async function skip(packet: Packet): Promise<void> {
 export function isFiller(tag: number): boolean {
 	return tag === 10 || tag === 21 || tag >= 60;
 }
+
+export function unexpected(packet: Packet, where: string): DamageError {
+	return new DamageError(`unexpected OpenPGP packet of type ${packet.tag} ${where}`);
+}

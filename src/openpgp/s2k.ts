@@ -1,10 +1,10 @@
 /**
  * String-to-key: from a passphrase to a symmetric key (RFC 9580 3.7). Kinds 0 (simple), 1 (salted) and 3 (iterated and
- * salted), which is all that gpg ever wrote by default.
+ * salted), which is all that gpg writes.
  */
 import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { DamageError, TsdupError } from '../errors.js';
+import { DamageError, UnsupportedError } from '../errors.js';
 
 export interface S2k {
 	/** OpenPGP hash id (RFC 9580 9.5). */
@@ -18,6 +18,7 @@ export interface S2k {
 export const SHA_256 = 8;
 
 const hashNames = new Map([
+	[1, 'md5'],
 	[2, 'sha1'],
 	[3, 'ripemd160'],
 	[SHA_256, 'sha256'],
@@ -33,7 +34,7 @@ export function decodeCount(coded: number): number {
 
 /**
  * The S2K specifier at the start of `bytes`, and how many bytes it takes.
- * @throws DamageError when it is cut off, TsdupError for a kind or hash that is not supported
+ * @throws DamageError when it is cut off, UnsupportedError for an unknown kind or hash
  */
 export function parseS2k(bytes: Buffer): { s2k: S2k; length: number } {
 	const [kind, hash] = bytes;
@@ -42,7 +43,7 @@ export function parseS2k(bytes: Buffer): { s2k: S2k; length: number } {
 		throw new DamageError('the passphrase packet of the message is cut off');
 	}
 	if ((kind !== 0 && kind !== 1 && kind !== 3) || !hashNames.has(hash)) {
-		throw new TsdupError(`a passphrase with S2K kind ${kind} and hash ${hash} is not supported yet`);
+		throw new UnsupportedError(`the message has a passphrase of unknown S2K kind ${kind} with hash ${hash}`);
 	}
 	const salt = bytes.subarray(2, Math.min(length, 10));
 	return { s2k: { hash, salt, count: kind === 3 ? decodeCount(bytes.readUInt8(10)) : 0 }, length };
@@ -62,7 +63,7 @@ const SLICE = 4 << 20;
 /** A key of `length` bytes (at most 64). The highest count costs 0.04 to 0.1 s, in slices that let others run. */
 export async function deriveKey(s2k: S2k, passphrase: Buffer, length: number): Promise<Buffer> {
 	const name = hashNames.get(s2k.hash);
-	if (name === undefined) throw new TsdupError(`hash ${s2k.hash} is not supported yet`);
+	if (name === undefined) throw new UnsupportedError(`unknown S2K hash ${s2k.hash}`);
 	const round = Buffer.concat([s2k.salt, passphrase]);
 	const total = Math.max(s2k.count, round.length);
 	const rounds = Buffer.alloc(

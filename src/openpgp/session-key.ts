@@ -3,10 +3,10 @@
  * decrypts ranges of a message with a key that was kept.
  */
 import { createCipheriv, createDecipheriv, type Decipher } from 'node:crypto';
-import { TsdupError } from '../errors.js';
+import { TsdupError, UnsupportedError } from '../errors.js';
 
 export interface SessionKey {
-	/** OpenPGP cipher id (RFC 9580 9.3): 7, 8, 9 = AES-128, -192, -256. */
+	/** OpenPGP cipher id (RFC 9580 9.3). */
 	readonly algorithm: number;
 	readonly key: Buffer;
 }
@@ -14,26 +14,41 @@ export interface SessionKey {
 /** OpenPGP id of the cipher that every message of ours uses. */
 export const AES_256 = 9;
 
+/** IDEA, 3DES, CAST5, Blowfish; AES-128, -192, -256; Twofish; Camellia-128, -192, -256. */
 const keyBytes = new Map([
+	[1, 16],
+	[2, 24],
+	[3, 16],
+	[4, 16],
 	[7, 16],
 	[8, 24],
 	[AES_256, 32],
+	[10, 32],
+	[11, 16],
+	[12, 24],
+	[13, 32],
 ]);
 
-/** Key length in bytes of a cipher id. @throws TsdupError for a cipher that is not AES */
+/** Key length in bytes of a cipher id. @throws UnsupportedError for a cipher that OpenPGP has no id for */
 export function keyLength(algorithm: number): number {
 	const bytes = keyBytes.get(algorithm);
-	if (bytes === undefined) {
-		throw new TsdupError(
-			`encrypted with OpenPGP cipher ${algorithm}, which is not supported yet (only AES is)`,
-		);
-	}
+	if (bytes === undefined) throw new UnsupportedError(`encrypted with unknown OpenPGP cipher ${algorithm}`);
 	return bytes;
+}
+
+/** Whether this is a key of one of the ciphers, as far as its length tells. */
+export function isSessionKey({ algorithm, key }: SessionKey): boolean {
+	return keyBytes.get(algorithm) === key.length;
+}
+
+/** The ciphers that messages are decrypted with in this process; all others need GnuPG. */
+export function isAes(algorithm: number): boolean {
+	return algorithm >= 7 && algorithm <= AES_256;
 }
 
 const zeroIv = Buffer.alloc(16);
 
-/** CFB with a zero IV, as all of OpenPGP uses it. @throws TsdupError when the key is not an AES key of its length */
+/** CFB with a zero IV, as all of OpenPGP uses it. @throws UnsupportedError when the cipher is not AES, TsdupError when the key has the wrong length */
 export function decipher({ algorithm, key }: SessionKey): Decipher {
 	return createDecipheriv(cfbName(algorithm, key), key, zeroIv);
 }
@@ -44,6 +59,7 @@ export function encipher({ algorithm, key }: SessionKey, plain: Buffer): Buffer 
 }
 
 function cfbName(algorithm: number, key: Buffer): string {
+	if (!isAes(algorithm)) throw new UnsupportedError(`OpenPGP cipher ${algorithm} needs GnuPG`);
 	const bytes = keyLength(algorithm);
 	if (key.length !== bytes) {
 		throw new TsdupError(

@@ -1,13 +1,23 @@
 /**
- * The packet that lets a passphrase open a message (SKESK version 4, tag 3; RFC 9580 5.3.1). Its body:
+ * The packet that lets a passphrase open a message (SKESK, tag 3). Version 4 (RFC 9580 5.3.1), which we write:
  * version 4 | cipher id | S2K specifier | optionally the session key (cipher id, key), encrypted under the S2K key.
- * Without the last part the S2K key is the session key itself.
+ * Without the last part the S2K key is the session key itself. Version 5 (RFC 4880bis, draft 10, 5.3), of gpg 2.3 and later:
+ * version 5 | cipher id | mode id | S2K specifier | nonce | encrypted session key | tag.
  */
 import { randomBytes } from 'node:crypto';
-import { DamageError, TsdupError } from '../errors.js';
+import { DamageError, UnsupportedError } from '../errors.js';
+import { closeOcb, OCB, OCB_NONCE, OCB_TAG, openOcb } from './ocb.js';
 import { definiteLength, newTag } from './packets.js';
 import { decodeCount, deriveKey, parseS2k, passphraseOctets, type S2k, SHA_256 } from './s2k.js';
-import { AES_256, decipher, encipher, keyLength, type SessionKey } from './session-key.js';
+import {
+	AES_256,
+	decipher,
+	encipher,
+	isAes,
+	isSessionKey,
+	keyLength,
+	type SessionKey,
+} from './session-key.js';
 
 export const SKESK_TAG = 3;
 
@@ -23,18 +33,19 @@ export interface Wrapping {
 	readonly key: Buffer;
 }
 
-export async function newWrapping(passphrase: string): Promise<Wrapping> {
+export async function newWrapping(passphrase: string, codedCount = CODED_COUNT): Promise<Wrapping> {
 	const salt = randomBytes(8);
-	const s2k = { hash: SHA_256, salt, count: decodeCount(CODED_COUNT) };
+	const s2k = { hash: SHA_256, salt, count: decodeCount(codedCount) };
 	return {
-		specifier: Buffer.concat([Buffer.from([3, SHA_256]), salt, Buffer.from([CODED_COUNT])]),
+		specifier: Buffer.concat([Buffer.from([3, SHA_256]), salt, Buffer.from([codedCount])]),
 		key: await deriveKey(s2k, passphraseOctets(passphrase), keyLength(AES_256)),
 	};
 }
 
-/** The whole packet (48 bytes) for an AES-256 session key of 32 bytes. */
-export function writeSkesk({ specifier, key }: Wrapping, sessionKey: Buffer): Buffer {
-	const wrapped = encipher({ algorithm: AES_256, key }, Buffer.concat([Buffer.from([AES_256]), sessionKey]));
+/** The whole packet: 48 bytes for a session key of 32. */
+export function writeSkesk({ specifier, key }: Wrapping, sessionKey: SessionKey): Buffer {
+	const inner = Buffer.concat([Buffer.from([sessionKey.algorithm]), sessionKey.key]);
+	const wrapped = encipher({ algorithm: AES_256, key }, inner);
 	const body = Buffer.concat([Buffer.from([4, AES_256]), specifier, wrapped]);
 	return Buffer.concat([Buffer.from([newTag(SKESK_TAG)]), definiteLength(body.length), body]);
 }
@@ -54,20 +65,24 @@ export class PassphraseOpener {
 	/**
 	 * The session key in a SKESK body, or null when the passphrase is certainly wrong. A passphrase that is wrong without a
 	 * trace here (always, when there is no encrypted session key) shows in the message's prefix.
-	 * @throws DamageError for a packet that is cut off, TsdupError for what is not supported
+	 * @throws DamageError for a packet that is cut off, UnsupportedError for what is unknown or needs GnuPG
 	 */
 	async open(body: Buffer): Promise<SessionKey | null> {
 		const [version, algorithm] = body;
-		if (version !== 4) throw new TsdupError(`passphrase packets of version ${version} are not supported yet`);
-		if (algorithm === undefined) throw new DamageError('the passphrase packet of the message is cut off');
-		const { s2k, length } = parseS2k(body.subarray(2));
-		const key = await this.#derive(s2k, keyLength(algorithm));
-		const wrapped = body.subarray(2 + length);
-		if (wrapped.length === 0) return { algorithm, key };
+		if (version !== 4 && version !== 5) {
+			throw new UnsupportedError(`passphrase packet of unknown version ${version ?? 'none'}`);
+		}
+		if (algorithm === undefined) throw cutOff();
+		const specifier = version === 4 ? 2 : 3;
+		const { s2k, length } = parseS2k(body.subarray(specifier));
+		const derived = { algorithm, key: await this.#derive(s2k, keyLength(algorithm)) };
+		const wrapped = body.subarray(specifier + length);
+		if (version === 5) return unwrapOcb(derived, body.subarray(0, 3), wrapped);
+		if (wrapped.length === 0) return derived;
 
-		const unwrapped = decipher({ algorithm, key }).update(wrapped);
+		const unwrapped = decipher(derived).update(wrapped);
 		const inner = { algorithm: unwrapped.readUInt8(0), key: unwrapped.subarray(1) };
-		return isAesKey(inner) ? inner : null;
+		return isSessionKey(inner) ? inner : null;
 	}
 
 	#derive(s2k: S2k, length: number): Promise<Buffer> {
@@ -83,6 +98,20 @@ export class PassphraseOpener {
 	}
 }
 
-function isAesKey({ algorithm, key }: SessionKey): boolean {
-	return algorithm >= 7 && algorithm <= AES_256 && keyLength(algorithm) === key.length;
+/** Version 5: the cipher of the session key is the one that wraps it. */
+function unwrapOcb(wrapping: SessionKey, start: Buffer, wrapped: Buffer): SessionKey | null {
+	if (!isAes(wrapping.algorithm) || start[2] !== OCB)
+		throw new UnsupportedError('a passphrase packet that needs GnuPG');
+	if (wrapped.length < OCB_NONCE + OCB_TAG) throw cutOff();
+	const associated = Buffer.concat([Buffer.from([newTag(SKESK_TAG)]), start]);
+	const ocb = openOcb(wrapping, wrapped.subarray(0, OCB_NONCE), associated);
+	const first = ocb.update(wrapped.subarray(OCB_NONCE, -OCB_TAG));
+	const last = closeOcb(ocb, wrapped.subarray(-OCB_TAG));
+	if (last === null) return null;
+	const found = { algorithm: wrapping.algorithm, key: Buffer.concat([first, last]) };
+	return isSessionKey(found) ? found : null;
+}
+
+function cutOff(): DamageError {
+	return new DamageError('the passphrase packet of the message is cut off');
 }

@@ -3,6 +3,7 @@
  * because a backup without them would lose data or privacy.
  */
 import { UsageError } from '../errors.js';
+import { type NameForms, nameFlags, nameForms, nameValues, nonStandardOption } from './name-forms.js';
 import type { SelectionOption } from './rules.js';
 
 export interface DuplicityParameters {
@@ -17,6 +18,10 @@ export interface DuplicityParameters {
 	readonly unencryptedConnection: boolean;
 	/** In S3's words, such as `STANDARD_IA`; null when not given. */
 	readonly storageClass: string | null;
+	/** What the names of objects look like that are read. */
+	readonly nameForms: NameForms;
+	/** An option that asks for other than the standard names, which only duplicity writes; null without one. */
+	readonly nonStandardNames: string | null;
 	/** In the order given. */
 	readonly selection: readonly SelectionOption[];
 	/** One sentence each, for the log. */
@@ -34,8 +39,14 @@ const storageClasses: Readonly<Record<string, string>> = {
 	'--s3-use-deep-archive': 'DEEP_ARCHIVE',
 };
 
-const honouredFlags = ['--no-encryption', '--s3-unencrypted-connection'];
-const honouredValues = ['--volsize', '--full-if-older-than', '--s3-endpoint-url', '--s3-region-name'];
+const honouredFlags = ['--no-encryption', '--s3-unencrypted-connection', ...nameFlags];
+const honouredValues = [
+	'--volsize',
+	'--full-if-older-than',
+	'--s3-endpoint-url',
+	'--s3-region-name',
+	...nameValues,
+];
 const selectionFlags = ['--exclude-device-files', '--exclude-other-filesystems'];
 const selectionValues = [
 	'--exclude',
@@ -90,7 +101,6 @@ const refused: readonly (readonly [RegExp, string])[] = [
 		/^--(hidden-)?encrypt-|^--sign-key|^--use-gpgsm/,
 		'set GPG_KEY, GPG_KEYS_ENC and GPG_KEY_SIGN in conf instead',
 	],
-	[/^--file-prefix|^--(short|old)-filenames|^--time-separator/, 'tsdup has only the standard object names'],
 	[
 		/^--(ex|in)clude-|^--files-from|^--filter-|^--null-separator/,
 		'write the selection as globs in the file exclude',
@@ -109,15 +119,7 @@ const complete = [
 		...selectionValues,
 		...Object.keys(storageClasses),
 	],
-	...[
-		'--encrypt-key',
-		'--hidden-encrypt-key',
-		'--sign-key',
-		'--file-prefix',
-		'--copy-links',
-		'--files-from',
-		'--dry-run',
-	],
+	...['--encrypt-key', '--hidden-encrypt-key', '--sign-key', '--copy-links', '--files-from', '--dry-run'],
 ];
 
 /**
@@ -158,6 +160,8 @@ export function parseParameters(words: readonly Buffer[]): DuplicityParameters {
 		region: values.get('--s3-region-name') ?? null,
 		unencryptedConnection: flags.has('--s3-unencrypted-connection'),
 		storageClass,
+		nameForms: nameForms(values),
+		nonStandardNames: nonStandardOption(flags, values),
 		selection,
 		warnings,
 	};

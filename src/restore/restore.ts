@@ -73,7 +73,7 @@ async function restoreDirectory(job: Job, entry: Entry, path: Buffer): Promise<v
 }
 
 async function restoreFile(job: Job, entry: Entry, path: Buffer): Promise<void> {
-	const reader = job.snapshots.open(job.set, entry);
+	const reader = await job.snapshots.open(job.set, entry);
 	const fd = openSync(path, 'wx', 0o600);
 	try {
 		for (let offset = 0; offset < reader.size; ) {

@@ -4,8 +4,7 @@
  */
 import { join } from 'node:path';
 import type { Access } from '../collection/access.js';
-import { BlockCache } from '../content/blocks.js';
-import { Content } from '../content/content.js';
+import { openContent } from '../content/open.js';
 import { Index } from '../index/index.js';
 import { checkPassphrase } from '../index/passphrase.js';
 import { type Synced, sync } from '../index/sync.js';
@@ -20,16 +19,18 @@ export interface OpenCollection extends Synced {
 	close(): void;
 }
 
-/** @throws KeyError when the passphrase or key is wrong; TargetError */
-export async function openSnapshots({ target, opener, cacheDir }: Access): Promise<OpenCollection> {
+/** @param note told what is lost but can be done without. @throws KeyError when the passphrase or key is wrong; TargetError */
+export async function openSnapshots(
+	{ target, opener, cacheDir }: Access,
+	note: (message: string) => void,
+): Promise<OpenCollection> {
 	const index = new Index(join(cacheDir, 'index.sqlite'));
 	try {
 		const pending = new FolderTarget(join(cacheDir, 'pending'));
-		const synced = await sync({ index, target, opener, pending, withoutKeys: false });
+		const synced = await sync({ index, target, opener, pending, withoutKeys: false, note });
 		await checkPassphrase(index, opener);
-		const blocks = new BlockCache(join(cacheDir, 'frames'), BLOCKS_LIMIT);
-		const content = new Content(target, blocks, (id) => index.volume(id));
-		return { ...synced, snapshots: new Snapshots(index, content), close: () => index.close() };
+		const { content, resolver } = openContent(index, { target, opener, cacheDir }, BLOCKS_LIMIT);
+		return { ...synced, snapshots: new Snapshots(index, content, resolver), close: () => index.close() };
 	} catch (error) {
 		index.close();
 		throw error;

@@ -3,6 +3,7 @@
  * Restore, listing and the mount are thin adapters of this; nothing of FUSE or of a terminal is in here.
  */
 import type { Content } from '../content/content.js';
+import type { Resolver } from '../content/resolver.js';
 import type { Entry, SnapshotSet } from '../index/entry.js';
 import { ExtentMap } from '../index/extents.js';
 import type { Index } from '../index/index.js';
@@ -15,13 +16,15 @@ export interface Totals {
 export class Snapshots {
 	readonly #index: Index;
 	readonly #content: Content;
+	readonly #resolver: Resolver;
 	readonly #sets: readonly SnapshotSet[];
 	readonly #totals = new Map<number, Totals>();
 
 	/** Shows the sets that the index knows at this moment. */
-	constructor(index: Index, content: Content) {
+	constructor(index: Index, content: Content, resolver: Resolver) {
 		this.#index = index;
 		this.#content = content;
+		this.#resolver = resolver;
 		this.#sets = index.sets();
 	}
 
@@ -62,9 +65,17 @@ export class Snapshots {
 		return entry;
 	}
 
-	/** A regular file's content, to be read at any offset. */
-	open(set: SnapshotSet, entry: Entry): FileReader {
-		return new FileReader(this.#content, new ExtentMap(this.#index.extents(set, entry.node)));
+	/**
+	 * Bytes of an entry. In a foreign collection the first question about a file reads the volume that holds it.
+	 * @throws DamageError, KeyError, TargetError when it cannot be found out
+	 */
+	async size(set: SnapshotSet, entry: Entry): Promise<number> {
+		return entry.size ?? this.#resolver.size(set, entry.node);
+	}
+
+	/** A regular file's content, to be read at any offset. @throws as `size` */
+	async open(set: SnapshotSet, entry: Entry): Promise<FileReader> {
+		return new FileReader(this.#content, new ExtentMap(await this.#resolver.extents(set, entry.node)));
 	}
 
 	/** Entries and bytes in a snapshot. */

@@ -44,7 +44,8 @@ export class S3Target implements Target {
 
 	async list(): Promise<ObjectInfo[]> {
 		const objects: ObjectInfo[] = [];
-		const query = { Bucket: this.#location.bucket, Prefix: this.#prefix, Delimiter: '/' };
+		const { bucket, deep } = this.#location;
+		const query = { Bucket: bucket, Prefix: this.#prefix, ...(!deep && { Delimiter: '/' }) };
 		try {
 			for await (const page of paginateListObjectsV2({ client: this.#client }, query)) {
 				for (const { Key, Size } of page.Contents ?? []) {

@@ -1,5 +1,5 @@
 /**
- * Where objects live. A target is flat: names have no folders below its prefix.
+ * Where objects live. A target is flat: names have no folders below its prefix (but see `deep` of S3Location).
  * Everything that stores or fetches goes through this interface; what all targets need
  * (counting, later retry and throttling) is a decorator round it.
  */

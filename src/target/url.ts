@@ -40,6 +40,8 @@ export interface S3Location {
 	readonly credentials?: S3Credentials;
 	/** S3's name of a storage class, as GLACIER; absent for the bucket's default. */
 	readonly storageClass?: string;
+	/** Names may hold slashes, so what lies in folders below the prefix is listed, too. */
+	readonly deep?: boolean;
 }
 
 export type TargetLocation = FileLocation | S3Location;

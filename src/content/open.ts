@@ -1,0 +1,22 @@
+/** Puts together what reads a collection's content. */
+import { join } from 'node:path';
+import type { Access } from '../collection/access.js';
+import type { Index } from '../index/index.js';
+import { BlockCache } from './blocks.js';
+import { Content } from './content.js';
+import { ForeignObjects } from './foreign.js';
+import { Resolver } from './resolver.js';
+
+/**
+ * @param limit bytes of the cache of blocks on disk; null keeps none
+ */
+export function openContent(
+	index: Index,
+	{ target, opener, cacheDir }: Pick<Access, 'target' | 'opener' | 'cacheDir'>,
+	limit: number | null,
+): { content: Content; resolver: Resolver } {
+	const foreign = new ForeignObjects({ index, target, opener, dir: join(cacheDir, 'volumes') });
+	const blocks = limit === null ? null : new BlockCache(join(cacheDir, 'frames'), limit);
+	const content = new Content(target, blocks, foreign);
+	return { content, resolver: new Resolver(index, content, foreign) };
+}

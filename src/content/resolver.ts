@@ -1,0 +1,125 @@
+/**
+ * Finds out what the index does not know yet of a file: its size and where its bytes lie. Own sets say it in their
+ * segments; for what duplicity wrote, the volumes that hold the file are read, once, and a delta is resolved against
+ * the version before. What was found out is kept in the index for ever.
+ */
+import { DamageError } from '../errors.js';
+import type { SnapshotSet } from '../index/entry.js';
+import { type Extent, ExtentMap, encodeExtents, pushExtent } from '../index/extents.js';
+import { joinPieces, volumesWith } from '../index/foreign.js';
+import type { Index, VersionBody } from '../index/index.js';
+import { Nodes } from '../index/nodes.js';
+import { DeltaParser } from '../rsync/commands.js';
+import type { Content } from './content.js';
+import type { ForeignObjects } from './foreign.js';
+
+/** Bytes of a delta that are read at once. */
+const CHUNK = 2 ** 20;
+
+interface Command {
+	readonly copy: boolean;
+	/** Copy: in the version before. Literal: in the delta. */
+	readonly offset: number;
+	readonly length: number;
+}
+
+export class Resolver {
+	readonly #index: Index;
+	readonly #content: Content;
+	readonly #foreign: ForeignObjects;
+
+	constructor(index: Index, content: Content, foreign: ForeignObjects) {
+		this.#index = index;
+		this.#content = content;
+		this.#foreign = foreign;
+	}
+
+	/** Bytes of a regular file. @throws DamageError, KeyError, TargetError when they cannot be found out */
+	async size(set: SnapshotSet, node: number): Promise<number> {
+		const body = await this.#body(set.chain, this.#shown(set, node), node);
+		if (body.size !== null) return body.size;
+		const commands = await this.#commands(body.delta ?? []);
+		const size = commands.reduce((sum, { length }) => sum + length, 0);
+		this.#update('size', size, set.chain, body.first, node);
+		return size;
+	}
+
+	/** Where the bytes of a regular file lie. @throws as `size` */
+	extents(set: SnapshotSet, node: number): Promise<Extent[]> {
+		return this.#extents(set.chain, this.#shown(set, node), node);
+	}
+
+	async #extents(chain: number, version: VersionBody, node: number): Promise<Extent[]> {
+		const body = await this.#body(chain, version, node);
+		if (body.extents) return [...body.extents];
+		const before = this.#index.bodyBefore(node, chain, body.first);
+		if (!before) throw new DamageError(`${this.#name(node)} is a change of a version that is not there.`);
+		const map = new ExtentMap(await this.#extents(chain, before, node));
+		const delta = body.delta ?? [];
+		const literals = new ExtentMap(delta);
+		const extents: Extent[] = [];
+		let size = 0;
+		for (const { copy, offset, length } of await this.#commands(delta)) {
+			for (const extent of (copy ? map : literals).slice(offset, length)) pushExtent(extents, extent);
+			size += length;
+		}
+		this.#update('extents', encodeExtents(extents), chain, body.first, node);
+		this.#update('size', size, chain, body.first, node);
+		return extents;
+	}
+
+	#shown(set: SnapshotSet, node: number): VersionBody {
+		const body = this.#index.body(set, node);
+		if (!body) throw new DamageError(`The index lost ${this.#name(node)}: run \`tsdup index rebuild\`.`);
+		return body;
+	}
+
+	/** The version's body, of which extents or a delta are known after this. */
+	async #body(chain: number, version: VersionBody, node: number): Promise<VersionBody> {
+		if (version.extents || version.delta) return version;
+		const path = new Nodes(this.#index).path(node);
+		let failure: unknown = null;
+		for (const volume of volumesWith(this.#index, version.first, path)) {
+			if (volume.indexed) continue;
+			await this.#foreign.fetch(volume.id).catch((error) => {
+				failure ??= error;
+			});
+		}
+		if (!failure) joinPieces(this.#index, chain, version.first, node);
+		const body = this.#index.bodyAt(node, chain, version.first);
+		if (body?.extents || body?.delta) return body;
+		throw (
+			failure ?? new DamageError(`The volumes of its set do not hold ${this.#name(node)}, or not all of it.`)
+		);
+	}
+
+	async #commands(delta: readonly Extent[]): Promise<Command[]> {
+		const commands: Command[] = [];
+		const parser = new DeltaParser({
+			literal: (length, offset) => commands.push({ copy: false, offset, length }),
+			copy: (offset, length) => commands.push({ copy: true, offset, length }),
+		});
+		const bytes = new ExtentMap(delta);
+		for (let offset = 0; offset < bytes.length; offset += CHUNK) {
+			parser.push(await this.#content.read(bytes.slice(offset, Math.min(CHUNK, bytes.length - offset))));
+		}
+		parser.end();
+		return commands;
+	}
+
+	#update(
+		column: 'size' | 'extents',
+		value: number | Buffer,
+		chain: number,
+		first: number,
+		node: number,
+	): void {
+		this.#index.db
+			.prepare(`UPDATE versions SET ${column} = ? WHERE node = ? AND chain = ? AND first = ?`)
+			.run(value, node, chain, first);
+	}
+
+	#name(node: number): string {
+		return JSON.stringify(new Nodes(this.#index).path(node).toString());
+	}
+}

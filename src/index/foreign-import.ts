@@ -1,0 +1,161 @@
+/**
+ * Takes a set without a segment into the index: names and metadata from its sigtar, path ranges of its volumes from its
+ * manifest. Sizes and contents stay unknown until a volume is read. Either of the two may be lost: without the
+ * manifest any volume may hold any path, without the sigtar the volumes themselves are read.
+ */
+import { type Manifest, parseManifest } from '../collection/manifest.js';
+import type { BackupSet, SetObject } from '../collection/sets.js';
+import { DamageError, MissingObjectError } from '../errors.js';
+import type { Opener } from '../openpgp/opener.js';
+import type { Target } from '../target/target.js';
+import { type Member, parseMember } from '../volume/members.js';
+import { readTar } from '../volume/tar-reader.js';
+import { volumeId } from './extents.js';
+import { addForeign } from './foreign.js';
+import type { Index } from './index.js';
+import { formOf, plainBytes } from './plain.js';
+import { inTransaction, SetImport } from './set-import.js';
+
+export interface ForeignSource {
+	readonly target: Target;
+	readonly opener: Opener;
+	/** Told what is lost but can be done without. */
+	readonly note: (message: string) => void;
+}
+
+/** More than any manifest that duplicity can have written within its own memory. */
+const MANIFEST_LIMIT = 2 ** 30;
+
+/** @throws DamageError when neither sigtar nor volumes tell what is in the set; KeyError, TargetError */
+export async function importForeign(
+	index: Index,
+	set: BackupSet,
+	chain: number,
+	source: ForeignSource,
+): Promise<void> {
+	const manifest = await readManifest(set, source);
+	const takeFrom = (objects: readonly SetObject[]) =>
+		inTransaction(index, set.time, async () => {
+			const { kind, time, start } = set;
+			const taken = new SetImport(index, { kind, time, start, chain }, null);
+			addObjects(index, set, manifest);
+			for (const object of objects) await takeMembers(taken, set, object, source);
+		});
+	try {
+		if (!set.sigtar) throw new MissingObjectError('its signatures are not on the target');
+		await takeFrom([set.sigtar]);
+	} catch (error) {
+		if (!isLoss(error)) throw error;
+		const volumes = manifest?.volumes.length ?? 0;
+		if (set.volumes.length === 0 || set.volumes.length < volumes) throw error;
+		source.note(
+			`The volumes of ${date(set)} are read to list it, because ${lower((error as Error).message)}`,
+		);
+		await takeFrom(set.volumes);
+	}
+}
+
+/** null when it is lost, damaged or not to be had: the volumes say themselves what is in them. */
+async function readManifest(set: BackupSet, source: ForeignSource): Promise<Manifest | null> {
+	try {
+		if (!set.manifest) throw new MissingObjectError('it is not on the target');
+		const chunks: Buffer[] = [];
+		let length = 0;
+		for await (const chunk of open(set.manifest, source)) {
+			length += chunk.length;
+			if (length > MANIFEST_LIMIT) throw new DamageError(`${set.manifest.name} is too large for a manifest.`);
+			chunks.push(chunk);
+		}
+		return parseManifest(Buffer.concat(chunks), set.manifest.name);
+	} catch (error) {
+		if (!isLoss(error)) throw error;
+		source.note(`The manifest of ${date(set)} is lost: ${lower((error as Error).message)}`);
+		return null;
+	}
+}
+
+function addObjects(index: Index, set: BackupSet, manifest: Manifest | null): void {
+	const ranges = new Map(manifest?.volumes.map((volume) => [volume.number, volume]));
+	const listed = new Map(set.volumes.map((volume) => [volume.number, volume]));
+	for (const number of new Set([...listed.keys(), ...ranges.keys()])) {
+		const object = listed.get(number);
+		const range = ranges.get(number);
+		// A manifest leaves out what a resumed run wrote again under another number.
+		if (manifest && !range) continue;
+		addForeign(
+			index,
+			{
+				id: volumeId(set.time, number),
+				setTime: set.time,
+				// A volume that is not there is still the one that a path lies in: reading it says that it is missing.
+				name: object?.name ?? `volume ${number} of ${date(set)}`,
+				size: object?.size ?? 0,
+				form: object ? formOf(object) : 'plain',
+				sha1: range?.sha1 ?? null,
+			},
+			range ? { first: range.start.path, last: range.end.path } : null,
+		);
+	}
+	if (set.sigtar) {
+		const { name, size } = set.sigtar;
+		const form = formOf(set.sigtar);
+		addForeign(index, { id: volumeId(set.time, 0), setTime: set.time, name, size, form, sha1: null }, null);
+	}
+}
+
+async function takeMembers(
+	taken: SetImport,
+	set: BackupSet,
+	object: SetObject,
+	source: ForeignSource,
+): Promise<void> {
+	let before: Buffer | null = null;
+	for await (const { header, offset } of readTar(open(object, source), object.name)) {
+		const member = meaning(header, source);
+		// The pieces of a file are one entry.
+		if (!member || (member.piece !== null && before?.equals(member.path))) continue;
+		before = member.path;
+		if (member.kind === 'deleted') {
+			if (member.path.length > 0) taken.deleted(member.path);
+			continue;
+		}
+		const { metadata, size } = member;
+		const isFile = metadata.type === 'file';
+		const known = isFile ? null : (metadata.link?.length ?? 0);
+		const signature =
+			member.kind === 'signature' ? { volume: volumeId(set.time, 0), offset, length: size } : null;
+		taken.entry(
+			member.path,
+			{ ...metadata, mtimeNs: null },
+			{ size: known, extents: isFile ? null : [], delta: null },
+			signature,
+		);
+	}
+}
+
+/** One member that makes no sense costs that entry only. */
+function meaning(header: Parameters<typeof parseMember>[0], source: ForeignSource): Member | null {
+	try {
+		return parseMember(header);
+	} catch (error) {
+		if (!(error instanceof DamageError)) throw error;
+		source.note(error.message);
+		return null;
+	}
+}
+
+function open(object: SetObject, { target, opener }: ForeignSource): AsyncIterable<Buffer> {
+	return plainBytes(object.name, formOf(object), () => target.stream(object.name), opener);
+}
+
+function isLoss(error: unknown): boolean {
+	return error instanceof DamageError || error instanceof MissingObjectError;
+}
+
+function date(set: BackupSet): string {
+	return new Date(set.time * 1000).toISOString();
+}
+
+function lower(sentence: string): string {
+	return sentence.charAt(0).toLowerCase() + sentence.slice(1);
+}

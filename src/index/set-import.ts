@@ -1,0 +1,119 @@
+/**
+ * Takes one set into the database, in one transaction: afterwards it can be shown, before not. What it takes comes from a
+ * segment (import.ts) or from what duplicity wrote (foreign-import.ts).
+ */
+import type { Statement } from 'better-sqlite3';
+import type { StoredVolume } from '../volume/frame.js';
+import type { Header, SignatureRef } from './entry.js';
+import { type Extent, encodeExtents } from './extents.js';
+import { type Index, STILL_SHOWN } from './index.js';
+import { Nodes } from './nodes.js';
+
+/** The protection of a segment, kept so that a passphrase can be checked without asking the target. */
+export interface SegmentKey {
+	header: Buffer;
+	key: Buffer;
+}
+
+export interface SetRow {
+	readonly kind: 'full' | 'inc';
+	/** Seconds. */
+	readonly time: number;
+	readonly start: number | null;
+	/** Time of the chain's full set. */
+	readonly chain: number;
+}
+
+/** What is known of an entry's content. */
+export interface Body {
+	/** null: not known yet. */
+	readonly size: number | null;
+	/** Where the content lies; null: not known yet. */
+	readonly extents: readonly Extent[] | null;
+	/** Where the delta lies that makes the content out of the version before. */
+	readonly delta: readonly Extent[] | null;
+}
+
+/** Runs `act` in a transaction, unless the set is known already. Whatever it throws undoes all of it. */
+export async function inTransaction(index: Index, setTime: number, act: () => Promise<void>): Promise<void> {
+	const { db } = index;
+	db.exec('BEGIN IMMEDIATE');
+	try {
+		if (!db.prepare('SELECT 1 FROM sets WHERE time = ?').get(setTime)) await act();
+		db.exec('COMMIT');
+	} catch (error) {
+		db.exec('ROLLBACK');
+		throw error;
+	}
+}
+
+export class SetImport {
+	readonly #set: SetRow;
+	readonly #index: Index;
+	readonly #nodes: Nodes;
+	readonly #close: Statement;
+	readonly #addVersion: Statement;
+
+	constructor(index: Index, set: SetRow, key: SegmentKey | null) {
+		this.#index = index;
+		this.#set = set;
+		this.#nodes = new Nodes(index);
+		const { db } = index;
+		this.#close = db.prepare(
+			`UPDATE versions SET last = ? WHERE node = ? AND chain = ? AND last = ${STILL_SHOWN}`,
+		);
+		this.#addVersion = db.prepare(
+			`INSERT OR REPLACE INTO versions
+			VALUES (?, ?, ?, ${STILL_SHOWN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		);
+		db.prepare(
+			'INSERT INTO sets (time, kind, start, chain, segment_header, segment_key) VALUES (?, ?, ?, ?, ?, ?)',
+		).run(set.time, set.kind, set.start, set.chain, key?.header ?? null, key?.key ?? null);
+	}
+
+	/** @throws DamageError for a path that no file can have */
+	entry(path: Buffer, h: Header, body: Body, signature: SignatureRef | null): void {
+		const { chain, time } = this.#set;
+		const node = this.#nodes.of(path);
+		this.#closeVersion(node);
+		this.#addVersion.run(
+			...[node, chain, time, h.type, h.mode, h.uid, h.gid, h.uname, h.gname, h.mtime, h.mtimeNs],
+			...[body.size, h.link, h.devMajor, h.devMinor],
+			body.extents && encodeExtents(body.extents),
+			body.delta && encodeExtents(body.delta),
+			...(signature ? [signature.volume, signature.offset, signature.length] : [null, null, null]),
+		);
+	}
+
+	/** A path that is not shown any more; one that never was is no error. @throws as `entry` */
+	deleted(path: Buffer): void {
+		this.#closeVersion(this.#nodes.of(path));
+	}
+
+	volume(id: number, volume: StoredVolume): void {
+		addVolume(this.#index, id, this.#set.time, volume, false);
+	}
+
+	/** The version before was shown up to the set that this one builds on. */
+	#closeVersion(node: number): void {
+		const { start, chain } = this.#set;
+		if (start !== null) this.#close.run(start, node, chain);
+	}
+}
+
+/** @param cached the volume lies in this host's cache, not on the target */
+export function addVolume(
+	{ db }: Index,
+	id: number,
+	setTime: number,
+	volume: StoredVolume,
+	cached: boolean,
+): void {
+	db.prepare('INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+		...[id, setTime, volume.name, volume.size, volume.sha1, volume.key, volume.body, volume.tarLength],
+		cached ? 1 : 0,
+	);
+	db.prepare('DELETE FROM frames WHERE volume = ?').run(id);
+	const addFrame = db.prepare('INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)');
+	for (const f of volume.frames) addFrame.run(id, f.tarOffset, f.tarLength, f.offset, f.length, f.digest);
+}
