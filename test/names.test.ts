@@ -57,7 +57,7 @@ function whole(set: SetName, volumes = 1): string[] {
 	return [...numbers.map((n) => volumeName(set, n, 'gpg')), sigtarName(set, 'gpg'), manifestName(set, 'gpg')];
 }
 
-describe("the listing of every collection that comes with duplicity's test fixtures", () => {
+describe('the listing of every fixture', () => {
 	const expected: Record<string, number[][]> = {
 		'shortnames-08': [[0, 1]],
 		'prefix-08': [[0, 1]],
@@ -246,13 +246,10 @@ test('collections that duplicity writes with old names are chains at the right t
 	const source = join(box.dir, 'source');
 	mkdirSync(source);
 	writeFileSync(join(source, 'file'), 'content');
-	for (const [zone, options, forms] of [
-		['America/St_Johns', [], standardForms],
-		['Europe/Berlin', ['--time-separator', '_'], { ...standardForms, timeSeparator: '_' }],
-	] as const) {
+	const write = async (zone: string, options: readonly string[], forms: NameForms) => {
 		const target = mkdtempSync(join(box.dir, 'old-'));
 		const env = { ...box.env, TZ: zone };
-		for (const time of [1_700_000_000, 1_720_000_000, 1_720_000_100]) {
+		for (const time of [1_700_000_000, 1_720_000_000]) {
 			const given = ['--no-encryption', '--old-filenames', ...options, '--current-time', String(time)];
 			const { code, stderr } = await duplicity([...given, source, `file://${target}`], { env });
 			assert.equal(code, 0, stderr);
@@ -261,10 +258,14 @@ test('collections that duplicity writes with old names are chains at the right t
 		const { chains, foreign } = collected(names, forms);
 		assert.deepEqual(
 			chains.map(({ sets }) => sets.map(({ time }) => time)),
-			[[1_700_000_000, 1_720_000_000, 1_720_000_100]],
+			[[1_700_000_000, 1_720_000_000]],
 		);
-		assert.deepEqual([names.length, foreign], [9, 0]);
-	}
+		assert.deepEqual([names.length, foreign], [6, 0]);
+	};
+	await Promise.all([
+		write('America/St_Johns', [], standardForms),
+		write('Europe/Berlin', ['--time-separator', '_'], { ...standardForms, timeSeparator: '_' }),
+	]);
 });
 
 describe('sets', () => {
@@ -375,19 +376,20 @@ DUPL_PARAMS="${text}"
 `;
 
 	test('cannot be backed up to, and the message names the option', async () => {
-		for (const option of [
-			...['--file-prefix all-', '--file-prefix-manifest=m', '--file-prefix-jsonstat s'],
-			...['--time-separator _', '--short-filenames', '--old-filenames'],
-		]) {
-			profile(box, 'named', options(option));
-			for (const more of [[], ['--dry-run']]) {
-				const { code, stderr } = await tsdup(['backup', 'named', ...more], box);
-				assert.equal(code, 2, stderr);
-				assert.ok(stderr.includes(option.split(/[ =]/)[0] as string), stderr);
-				assert.match(stderr, /reads but does not write/);
-			}
-			assert.deepEqual(readdirSync(join(box.dir, 'target')), []);
+		const cases = [
+			['--file-prefix-manifest', '--file-prefix-manifest=m-'],
+			['--short-filenames', '--short-filenames', '--dry-run'],
+		] as const;
+		for (const [option, words, ...more] of cases) {
+			profile(box, 'named', options(words));
+			const { code, stderr } = await tsdup(['backup', 'named', ...more], box);
+			assert.equal(code, 2, stderr);
+			assert.ok(
+				stderr.includes(`${option} in DUPL_PARAMS asks for object names that tsdup reads but`),
+				stderr,
+			);
 		}
+		assert.deepEqual(readdirSync(join(box.dir, 'target')), []);
 	});
 
 	test('has a cache of its own for each prefix at one target', async () => {

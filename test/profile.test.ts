@@ -320,7 +320,12 @@ describe('DUPL_PARAMS', () => {
 			timeSeparator: '_',
 		});
 		assert.deepEqual([read.nonStandardNames, read.warnings], ['--old-filenames', []]);
-		assert.equal(parameters('--file-prefix-archive', 'v').nonStandardNames, '--file-prefix-archive');
+		for (const option of ['', '-manifest', '-archive', '-signature', '-jsonstat'].map(
+			(p) => `--file-prefix${p}`,
+		))
+			assert.equal(parameters(option, 'v').nonStandardNames, option);
+		assert.equal(parameters('--time-separator', '_').nonStandardNames, '--time-separator');
+		assert.equal(parameters('--short-filenames').nonStandardNames, '--short-filenames');
 		assert.equal(parameters('--time-separator=:', '--file-prefix=').nonStandardNames, null);
 		await refused(() => parameters('--time-separator', '-'), /one character, and not a dash/);
 		await refused(() => parameters('--time-separator', '::'), /one character/);

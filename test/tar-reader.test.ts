@@ -364,7 +364,8 @@ test('a tar cut off anywhere gives an error, or whole members when it is cut bet
 	for (let length = 0; length <= tar.length; length++) {
 		const reading = readAll(inChunks(tar.subarray(0, length), 700));
 		const count = borders.get(length) ?? (length > lastEnd + 512 ? 3 : null);
-		if (count === null) await assert.rejects(reading, DamageError, `cut at ${length}`);
+		if (count === null)
+			await assert.rejects(reading, /is damaged .*: it (is cut off|ends after)/, `cut at ${length}`);
 		else assert.equal((await reading).length, count, `cut at ${length}`);
 	}
 });
@@ -405,7 +406,7 @@ test('what no tar has is refused, with the object’s name, and without much mem
 	for (const [label, tar] of Object.entries(cases)) {
 		await assert.rejects(
 			readAll(inChunks(tar)),
-			(error) => error instanceof DamageError && error.message.startsWith('test.tar is damaged'),
+			(error) => error instanceof DamageError && /^test\.tar is damaged (?!.* cut off)/.test(error.message),
 			label,
 		);
 	}

@@ -9,6 +9,7 @@ import { DamageError, KeyError, MissingObjectError } from '../errors.js';
 import { readMessage } from '../openpgp/message.js';
 import type { Opener } from '../openpgp/opener.js';
 import { AES_256 } from '../openpgp/session-key.js';
+import type { NameForms } from '../profile/name-forms.js';
 import type { Target } from '../target/target.js';
 import { importForeign } from './foreign-import.js';
 import { importSegment } from './import.js';
@@ -20,6 +21,8 @@ import type { SegmentKey } from './set-import.js';
 export interface SyncOptions {
 	index: Index;
 	target: Target;
+	/** Of the objects that belong to the collection; absent: the standard ones, as where backups are written. */
+	nameForms?: NameForms;
 	opener: Opener;
 	/** Where this host's own segments wait for the target. */
 	pending: Target;
@@ -38,7 +41,7 @@ export interface Synced {
 /** @throws TargetError; KeyError when the passphrase or key does not open a segment */
 export async function sync(options: SyncOptions): Promise<Synced> {
 	const { index, target } = options;
-	const collection = collect(await target.list());
+	const collection = collect(await target.list(), options.nameForms);
 	const complete = collection.chains.flatMap((chain) => chain.sets);
 	forgetAllBut(index, new Set(complete.map((set) => set.time)));
 	const known = new Set(index.sets().map((set) => set.time));

@@ -22,7 +22,7 @@ export interface Encrypted {
 /** Smallest coded S2K count: a passphrase of 32 random bytes needs no stretching. */
 const NO_STRETCHING = 0;
 
-/** The literal content. @throws KeyError when the passphrase was wrong, as far as GnuPG's complaints tell; DamageError */
+/** The literal content. @throws KeyError when the passphrase was wrong, as far as one can tell; DamageError; UnsupportedError */
 export async function* decryptWithGpg(
 	gpg: Gpg,
 	{ tag, body, authenticated, toKeys }: Encrypted,
@@ -30,9 +30,10 @@ export async function* decryptWithGpg(
 ): AsyncGenerator<Buffer, void, void> {
 	const passphrase = randomBytes(32).toString('hex');
 	const skesk = writeSkesk(await newWrapping(passphrase, NO_STRETCHING), sessionKey);
+	const encryption = { passphrase, cipher: sessionKey.algorithm, authenticated };
 	let begun = false;
 	try {
-		for await (const piece of gpg.content(message(skesk, tag, body), { passphrase, authenticated })) {
+		for await (const piece of gpg.content(message(skesk, tag, body), encryption)) {
 			begun = true;
 			yield piece;
 		}

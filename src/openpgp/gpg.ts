@@ -1,19 +1,31 @@
 /**
- * The user's GnuPG, for the keys that only it has: its keyring, its agent, smartcards. Each call runs one process in
- * batch mode; GNUPGHOME comes from the environment. Passphrases go through a descriptor, never through arguments.
+ * The user's GnuPG, for the keys that only it has: its keyring, its agent, smartcards; and for the ciphers and BZIP2, which
+ * this process lacks. Each call runs one process in batch mode; GNUPGHOME comes from the environment. Passphrases go
+ * through a descriptor, never through arguments.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import type { Duplex, Writable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
-import { KeyError, TsdupError } from '../errors.js';
+import { buffer, text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { DamageError, KeyError, TsdupError, UnsupportedError } from '../errors.js';
 import { passphraseOctets } from './s2k.js';
 import type { SessionKey } from './session-key.js';
 
 /**
  * An encrypted packet (SEIPD version 1) too short to be one. gpg 2.2 and 2.4 find the session key as soon as encrypted data
- * begins, report it, and only then find that this is none; so the volume itself never has to go through gpg.
+ * begins, report it, and only then find that this is none; so the volume itself need not go through gpg for that.
  */
 const STUB = Buffer.concat([Buffer.from([0xd2, 41, 1]), Buffer.alloc(40)]);
+
+/** How a message is encrypted that GnuPG shall decrypt. */
+export interface Encryption {
+	/** Of the message's one passphrase packet. */
+	readonly passphrase: string;
+	/** OpenPGP id of the message's cipher. */
+	readonly cipher: number;
+	/** False: let data pass that has no MDC. */
+	readonly authenticated: boolean;
+}
 
 export class Gpg {
 	readonly #binary: string;
@@ -46,41 +58,105 @@ export class Gpg {
 		return { algorithm: Number(found[1]), key: Buffer.from(found[2], 'hex') };
 	}
 
+	/**
+	 * The literal content, as a stream, of a message that is encrypted, or else only compressed. Signatures are not checked.
+	 * @throws DamageError with GnuPG's reason when it is not content that it has, UnsupportedError when it does not know the
+	 * cipher, TsdupError when it cannot run; and what `message` throws
+	 */
+	async *content(
+		message: AsyncIterable<Buffer>,
+		encryption?: Encryption,
+	): AsyncGenerator<Buffer, void, void> {
+		const args = [
+			...(encryption?.authenticated === false ? ['--ignore-mdc-error'] : []),
+			'--skip-verify',
+			'--decrypt',
+		];
+		const { child, ended, stderr, status } = this.#start(args, encryption?.passphrase);
+		let broken: { error: unknown } | undefined;
+		const input = async function* () {
+			try {
+				yield* message;
+			} catch (error) {
+				broken = { error };
+				throw error;
+			}
+		};
+		// gpg may stop reading before the end, which is its complaint to make; what `message` throws is kept in `broken`.
+		const fed = pipeline(input, child.stdin).then(
+			() => true,
+			() => false,
+		);
+		try {
+			yield* child.stdout;
+			const [code, wasRead] = await Promise.all([ended, fed]);
+			if (broken) throw broken.error;
+			// The exit code is what counts: gpg 2.2 reports DECRYPTION_OKAY also for AEAD data whose tag is wrong.
+			if (code !== 0 || !wasRead) throw refusal(await status, await stderr, encryption?.cipher);
+		} finally {
+			child.kill('SIGKILL');
+			child.stdin.destroy();
+		}
+	}
+
 	/** `stderr` must not be shown when a session key was found: gpg writes it there too. */
 	async #run(
 		args: readonly string[],
 		input: Buffer,
 		passphrase?: string,
 	): Promise<{ stdout: Buffer; stderr: string; status: string }> {
+		const { child, ended, stderr, status } = this.#start(args, passphrase);
+		feed(child.stdin, input);
+		const stdout = buffer(child.stdout);
+		// When gpg cannot be started its pipes fail as well, with less to say.
+		stdout.catch(() => {});
+		await ended;
+		return { stdout: await stdout, stderr: await stderr, status: await status };
+	}
+
+	/** `ended` is the exit code, null after a signal. @throws TsdupError by `ended`, when gpg cannot run */
+	#start(args: readonly string[], passphrase: string | undefined): Started {
 		const secret = passphrase === undefined ? [] : ['--pinentry-mode', 'loopback', '--passphrase-fd', '4'];
 		const child = spawn(
 			this.#binary,
 			[...this.#options, '--batch', '--no-tty', '--status-fd', '3', ...secret, ...args],
 			{ stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe'] },
 		);
-		const ended = new Promise<void>((resolve, reject) => {
+		const ended = new Promise<number | null>((resolve, reject) => {
 			child.once('error', (cause) => {
 				reject(new TsdupError(`Cannot run ${this.#binary}: ${cause.message}. Install GnuPG.`, { cause }));
 			});
-			child.once('close', () => resolve());
+			child.once('close', resolve);
 		});
 		// Node makes a two-way socket of every pipe above 2, which its types cannot say.
-		const [status, secretIn] = child.stdio.slice(3) as [Duplex, Duplex];
-		feed(child.stdin, input);
+		const [statusOut, secretIn] = child.stdio.slice(3) as [Duplex, Duplex];
 		feed(secretIn, passphrase === undefined ? Buffer.alloc(0) : passphraseOctets(passphrase));
-		const output = Promise.all([buffer(child.stdout), buffer(child.stderr), buffer(status)]);
-		// When gpg cannot be started its pipes fail as well, with less to say.
-		output.catch(() => {});
-		await ended;
-		const [stdout, stderr, lines] = await output;
-		return { stdout, stderr: stderr.toString(), status: lines.toString() };
+		const [stderr, status] = [text(child.stderr), text(statusOut)];
+		for (const outcome of [ended, stderr, status]) outcome.catch(() => {});
+		return { child, ended, stderr, status };
 	}
+}
+
+interface Started {
+	readonly child: ChildProcessWithoutNullStreams;
+	readonly ended: Promise<number | null>;
+	readonly stderr: Promise<string>;
+	readonly status: Promise<string>;
 }
 
 /** gpg may exit before it has read everything; what matters is then in its own words, not in the broken pipe. */
 function feed(pipe: Writable, bytes: Buffer): void {
 	pipe.on('error', () => {});
 	pipe.end(bytes);
+}
+
+/** DECRYPTION_INFO names the cipher that gpg uses: another one, or none, when it does not know that of the message. */
+function refusal(status: string, stderr: string, cipher: number | undefined): TsdupError {
+	const used = /^\[GNUPG:\] DECRYPTION_INFO \d+ (\d+)/m.exec(status)?.[1];
+	if (status.includes('[GNUPG:] BEGIN_DECRYPTION') && Number(used) !== cipher) {
+		return new UnsupportedError(`GnuPG does not know cipher ${cipher} or its mode: ${lastLine(stderr)}`);
+	}
+	return new DamageError(`GnuPG cannot read the message: ${lastLine(stderr)}`);
 }
 
 function lastLine(text: string): string {

@@ -48,12 +48,13 @@ export class Opener {
 		const { pkesk, skesk } = await parseHeader(header);
 		const recipients = pkesk.map(({ body }) => body.toString('hex', 1, 9));
 		const reasons: string[] = [];
-		const beyond: Beyond = { packets: pkesk.map(({ raw }) => raw), unsupported: undefined };
+		const unsupported: UnsupportedSkesk[] = [];
 		const found =
 			(await this.#withSecretKeys(pkesk, recipients, reasons)) ??
-			(await this.#withPassphrase(skesk, beyond)) ??
-			(await this.#withGpg(beyond.packets, reasons));
-		if (found === null && beyond.unsupported && beyond.packets.length === 0) throw beyond.unsupported;
+			(await this.#withPassphrase(skesk, unsupported)) ??
+			(await this.#withGpg([...pkesk, ...unsupported.map(({ packet }) => packet)], reasons));
+		const [first] = unsupported;
+		if (found === null && pkesk.length === 0 && first) throw first.error;
 		if (found === null) throw this.#cannotOpen(recipients, skesk.length > 0, reasons);
 		return found;
 	}
@@ -100,19 +101,25 @@ export class Opener {
 		return unlocked;
 	}
 
-	async #withPassphrase(skesk: EncryptedKey[]): Promise<SessionKey | null> {
+	/** Appends to `unsupported` what it cannot open with any passphrase. */
+	async #withPassphrase(skesk: EncryptedKey[], unsupported: UnsupportedSkesk[]): Promise<SessionKey | null> {
 		if (this.#skesk === undefined) return null;
-		for (const { body } of skesk) {
-			const found = await this.#skesk.open(body);
-			if (found !== null) return found;
+		for (const packet of skesk) {
+			try {
+				const found = await this.#skesk.open(packet.body);
+				if (found !== null) return found;
+			} catch (error) {
+				if (!(error instanceof UnsupportedError)) throw error;
+				unsupported.push({ packet, error });
+			}
 		}
 		return null;
 	}
 
-	async #withGpg(pkesk: EncryptedKey[], reasons: string[]): Promise<SessionKey | null> {
-		if (this.#gpg === undefined || pkesk.length === 0) return null;
+	async #withGpg(packets: EncryptedKey[], reasons: string[]): Promise<SessionKey | null> {
+		if (this.gpg === undefined || packets.length === 0) return null;
 		try {
-			return await this.#gpg.sessionKey(Buffer.concat(pkesk.map(({ raw }) => raw)), this.#passphrase);
+			return await this.gpg.sessionKey(Buffer.concat(packets.map(({ raw }) => raw)), this.#passphrase);
 		} catch (error) {
 			if (!(error instanceof TsdupError)) throw error;
 			reasons.push(error.message);
@@ -146,9 +153,16 @@ interface EncryptedKey {
 	readonly body: Buffer;
 }
 
+/** One that only GnuPG opens, if anyone; `error` says why. */
+interface UnsupportedSkesk {
+	readonly packet: EncryptedKey;
+	readonly error: UnsupportedError;
+}
+
 async function parseHeader(header: Buffer): Promise<{ pkesk: EncryptedKey[]; skesk: EncryptedKey[] }> {
 	const pkesk: EncryptedKey[] = [];
 	const skesk: EncryptedKey[] = [];
+	let unknown: number | undefined;
 	const reader = new ByteReader(
 		(async function* () {
 			yield header;
@@ -156,12 +170,13 @@ async function parseHeader(header: Buffer): Promise<{ pkesk: EncryptedKey[]; ske
 	);
 	for (let packet = await nextPacket(reader); packet !== null; packet = await nextPacket(reader)) {
 		const body = await wholeBody(packet, header.length);
-		const version = packet.tag === 1 ? 3 : 4;
-		if (body[0] !== version) {
-			throw new TsdupError(`session key packets of version ${body[0] ?? 'none'} are not supported yet`);
-		}
-		(packet.tag === 1 ? pkesk : skesk).push({ raw: Buffer.concat([packet.header, body]), body });
+		const found = { raw: Buffer.concat([packet.header, body]), body };
+		if (packet.tag !== 1) skesk.push(found);
+		else if (body[0] === 3 || body[0] === 2) pkesk.push(found);
+		else unknown = body[0];
 	}
+	if (pkesk.length + skesk.length === 0 && unknown !== undefined)
+		throw new UnsupportedError(`the message is encrypted to keys with packets of unknown version ${unknown}`);
 	if (pkesk.length + skesk.length === 0)
 		throw new DamageError('the OpenPGP message names no key or passphrase');
 	if (skesk.length > MAX_SKESK) throw new DamageError('the OpenPGP message has too many passphrases');

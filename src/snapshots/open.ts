@@ -21,13 +21,13 @@ export interface OpenCollection extends Synced {
 
 /** @param note told what is lost but can be done without. @throws KeyError when the passphrase or key is wrong; TargetError */
 export async function openSnapshots(
-	{ target, opener, cacheDir }: Access,
+	{ target, nameForms, opener, cacheDir }: Access,
 	note: (message: string) => void,
 ): Promise<OpenCollection> {
 	const index = new Index(join(cacheDir, 'index.sqlite'));
 	try {
 		const pending = new FolderTarget(join(cacheDir, 'pending'));
-		const synced = await sync({ index, target, opener, pending, withoutKeys: false, note });
+		const synced = await sync({ index, target, nameForms, opener, pending, withoutKeys: false, note });
 		await checkPassphrase(index, opener);
 		const { content, resolver } = openContent(index, { target, opener, cacheDir }, BLOCKS_LIMIT);
 		return { ...synced, snapshots: new Snapshots(index, content, resolver), close: () => index.close() };
