@@ -36,13 +36,35 @@ const EPOCH = 1_600_000_000;
 /** Bytes of a full piece of a file in a difftar. */
 const PIECE = 2 ** 20 - 512;
 /** The sizes at which something changes: reads, pieces, frames; each with its neighbours. */
-const BORDERS = [0, 1, 511, 512, 65_535, 65_536, 65_537, PIECE - 1, PIECE, PIECE + 1, 2 ** 20, 2 ** 20 + 1, 2 * PIECE];
+const BORDERS = [
+	0,
+	1,
+	511,
+	512,
+	65_535,
+	65_536,
+	65_537,
+	PIECE - 1,
+	PIECE,
+	PIECE + 1,
+	2 ** 20,
+	2 ** 20 + 1,
+	2 * PIECE,
+];
 
 /** Names that trip whoever takes them for text, or for duplicity's own. */
 const ODD_NAMES = [
 	...['new\nline.txt', 'quote"double', "quote'single", 'back\\slash', ' leading', 'trailing ', 'tab\tname'],
 	...['\x01control', '-dash', '*star?', '#hash', '%41', '...', '~', 'umlaut-\xc3\xa4', 'nfd-a\xcc\x88'],
-	...['latin1-\xe4\xf6\xfc.txt', '\xff', '1', 'multivol_diff', 'snapshot', 'deleted', 'duplicity-full.x.manifest'],
+	...[
+		'latin1-\xe4\xf6\xfc.txt',
+		'\xff',
+		'1',
+		'multivol_diff',
+		'snapshot',
+		'deleted',
+		'duplicity-full.x.manifest',
+	],
 	...['dir-a', 'dir.a', `long-${'n'.repeat(250)}`],
 ];
 
@@ -90,7 +112,13 @@ export class ChainSource {
 		this.#mkdir('');
 		chmodSync(this.#root, 0o755);
 		for (const name of ODD_NAMES) this.#write(name, this.#noise(100 + name.length));
-		for (const path of ['dir/a.txt', 'dir/sub/deep.txt', 'dir-b/x', 'latin1-\xff-dir/in-\xfe', `${DEEP}/${'f'.repeat(255)}`]) {
+		for (const path of [
+			'dir/a.txt',
+			'dir/sub/deep.txt',
+			'dir-b/x',
+			'latin1-\xff-dir/in-\xfe',
+			`${DEEP}/${'f'.repeat(255)}`,
+		]) {
 			this.#write(path, this.#noise(3000));
 		}
 		for (const size of BORDERS) this.#write(`borders/${size}`, this.#noise(size));
@@ -99,14 +127,33 @@ export class ChainSource {
 		this.#write('multivol_snapshot/1', this.#noise(2_500_000));
 		this.#write('multivol_snapshot/2', this.#noise(2_500_000));
 		this.#write('edited', this.#noise(3 * 2 ** 20));
-		for (const name of ['appended', 'truncated', 'inserted', 'deleted-1', 'renamed-1', 'touched', 'chmod', 'chown']) {
+		for (const name of [
+			'appended',
+			'truncated',
+			'inserted',
+			'deleted-1',
+			'renamed-1',
+			'touched',
+			'chmod',
+			'chown',
+		]) {
 			this.#write(name, this.#noise(90_000));
 		}
-		for (const name of ['to-nothing', 'to-dir', 'to-symlink', 'to-fifo', 'swap-a', 'swap-b', 'excluded/f', 'excluded/g/h']) {
+		for (const name of [
+			'to-nothing',
+			'to-dir',
+			'to-symlink',
+			'to-fifo',
+			'swap-a',
+			'swap-b',
+			'excluded/f',
+			'excluded/g/h',
+		]) {
 			this.#write(name, this.#noise(5000));
 		}
 		this.#write('from-nothing', Buffer.alloc(0));
-		for (const path of ['dir-to-file/a', 'dir-to-file/b/c', 'dir-to-symlink/a']) this.#write(path, this.#noise(50));
+		for (const path of ['dir-to-file/a', 'dir-to-file/b/c', 'dir-to-symlink/a'])
+			this.#write(path, this.#noise(50));
 		this.#mkdir('empty-dir');
 		this.#write('sparse', Buffer.from('begin'));
 		truncateSync(this.#path('sparse'), 5_000_000);
@@ -147,7 +194,10 @@ export class ChainSource {
 		appendFileSync(this.#touch('appended'), this.#noise(700));
 		truncateSync(this.#touch('truncated'), 40_000);
 		const content = readFileSync(this.#path('inserted'));
-		this.#write('inserted', Buffer.concat([this.#noise(33), content.subarray(0, 50_000), this.#noise(5), content.subarray(50_000)]));
+		this.#write(
+			'inserted',
+			Buffer.concat([this.#noise(33), content.subarray(0, 50_000), this.#noise(5), content.subarray(50_000)]),
+		);
 		this.#remove('deleted-1');
 		this.#rename('renamed-1', 'renamed-2');
 		this.#remove('to-dir');
@@ -162,10 +212,12 @@ export class ChainSource {
 		this.#symlink('link-to-dir', 'dir-\xff');
 		for (const name of ODD_NAMES.slice(0, 12)) this.#overwrite(name, 50, this.#noise(30));
 		for (let i = 0; i < this.#scale.smallFiles; i += 50) this.#write(small(i), this.#noise(30 + (i % 300)));
-		if (this.#scale.bigFile > 0) this.#overwrite('big', Math.floor(this.#scale.bigFile / 2), this.#noise(100_000));
+		if (this.#scale.bigFile > 0)
+			this.#overwrite('big', Math.floor(this.#scale.bigFile / 2), this.#noise(100_000));
 	}
 
 	#changeTypes(): void {
+		for (let i = 0; i < this.#scale.smallFiles; i++) if (i % 2000 >= 200) this.#remove(small(i));
 		truncateSync(this.#touch('to-nothing'), 0);
 		this.#write('from-nothing', this.#noise(200_000));
 		this.#remove('to-dir');
@@ -195,7 +247,6 @@ export class ChainSource {
 	}
 
 	#deleteMuch(): void {
-		for (let i = 0; i < this.#scale.smallFiles; i++) if (i % 2000 >= 200) this.#remove(small(i));
 		if (this.#scale.bigFile > 0) this.#remove('big');
 		this.#remove('dir');
 		this.#remove('empty-dir');
@@ -229,7 +280,8 @@ export class ChainSource {
 		truncateSync(this.#touch('multivol_snapshot/2'), 65_536);
 		this.#overwrite('multivol_snapshot/1', 2_000_000, this.#noise(9));
 		for (const name of ODD_NAMES) this.#write(name, this.#noise(60));
-		for (let i = 0; i < this.#scale.smallFiles; i += 3) if (i % 2000 < 200) this.#write(small(i), this.#noise(i % 700));
+		for (let i = 0; i < this.#scale.smallFiles; i += 3)
+			if (i % 2000 < 200) this.#write(small(i), this.#noise(i % 700));
 		chmodSync(this.#root, 0o750);
 	}
 
@@ -240,11 +292,14 @@ export class ChainSource {
 			const path = `fuzz/${i}`;
 			let content = readFileSync(this.#path(path));
 			for (let edits = 1 + this.#below(4); edits > 0; edits--) {
-				const [from, to] = [this.#below(content.length + 1), this.#below(content.length + 1)].sort((a, b) => a - b) as [
-					number,
-					number,
+				const [from, to] = [this.#below(content.length + 1), this.#below(content.length + 1)].sort(
+					(a, b) => a - b,
+				) as [number, number];
+				const [head, middle, tail] = [
+					content.subarray(0, from),
+					content.subarray(from, to),
+					content.subarray(to),
 				];
-				const [head, middle, tail] = [content.subarray(0, from), content.subarray(from, to), content.subarray(to)];
 				const edited = [
 					[head, this.#noise(middle.length), tail],
 					[head, this.#noise(this.#below(5000)), middle, tail],

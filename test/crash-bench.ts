@@ -5,8 +5,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, mkdirSync, openSync, readdirSync } from 'node:fs';
-import { readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+	closeSync,
+	constants,
+	mkdirSync,
+	openSync,
+	readdirSync,
+	readSync,
+	renameSync,
+	rmSync,
+	writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseName } from '../src/collection/names.js';
@@ -22,7 +31,11 @@ export type Moment = (now: { ms: number; trace: string }) => boolean | Promise<b
 export interface BenchOptions {
 	readonly location: TargetLocation;
 	/** How stock duplicity reaches it. */
-	readonly stock: { readonly url: string; readonly options?: readonly string[]; readonly env?: NodeJS.ProcessEnv };
+	readonly stock: {
+		readonly url: string;
+		readonly options?: readonly string[];
+		readonly env?: NodeJS.ProcessEnv;
+	};
 	/** Of a host that can open what is written; by default the one that writes. */
 	readonly reader?: NodeJS.ProcessEnv;
 	/** Bytes of each of three files, of which a run stores two. */
@@ -108,7 +121,9 @@ export class Bench {
 	/** Describes the source when there is a manifest that was not there the last time. @returns whether there was */
 	async noteCommitted(): Promise<boolean> {
 		const manifests = (await this.objects()).map(parseName).filter((name) => name?.part === 'manifest');
-		const [time, ...more] = manifests.flatMap((set) => (set && !this.committed.has(set.time) ? [set.time] : []));
+		const [time, ...more] = manifests.flatMap((set) =>
+			set && !this.committed.has(set.time) ? [set.time] : [],
+		);
 		assert.equal(more.length, 0);
 		if (time === undefined) return false;
 		this.committed.set(time, describeTree(Buffer.from(this.source)));

@@ -8,16 +8,21 @@ import type { Index } from './index.js';
 
 /** @throws KeyError when it is another */
 export async function checkPassphrase(index: Index, opener: Opener): Promise<void> {
+	if ((await isRightPassphrase(index, opener)) !== false) return;
+	throw new KeyError('The passphrase is not the one that this collection was written with.');
+}
+
+/** @returns null when nothing here can tell. @throws KeyError when there is none */
+export async function isRightPassphrase(index: Index, opener: Opener): Promise<boolean | null> {
 	const row = index.db
 		.prepare(
 			`SELECT segment_header AS header, segment_key AS key FROM sets
 			WHERE segment_header IS NOT NULL ORDER BY time DESC LIMIT 1`,
 		)
 		.get() as { header: Buffer; key: Buffer } | undefined;
-	if (!row || !isPassphrase(row.header)) return;
+	if (!row || !isPassphrase(row.header)) return null;
 	const session = await opener.sessionKey(row.header);
-	if (session.key.equals(row.key)) return;
-	throw new KeyError('The passphrase is not the one that this collection was written with.');
+	return session.key.equals(row.key);
 }
 
 /** Whether a message begins with a symmetric-key encrypted session key packet (tag 3), old or new form. */

@@ -14,6 +14,7 @@ import { AES_256 } from '../openpgp/session-key.js';
 import type { Target } from '../target/target.js';
 import { importSegment, type SegmentKey } from './import.js';
 import type { Index } from './index.js';
+import { isRightPassphrase } from './passphrase.js';
 import { openRuns, type Run } from './runs.js';
 
 export interface SyncOptions {
@@ -62,6 +63,8 @@ async function takeIn(options: SyncOptions, set: BackupSet, run: Run | undefined
 	}
 	const { segment } = set;
 	if (!segment) return 'its index segment is not on the target';
+	// Whoever may write to the target could otherwise show what he likes.
+	if (set.manifest?.encrypted && !segment.encrypted) return 'its index segment is not encrypted';
 	const failed = await attempt(
 		() => takeSegment(options, set.time, options.target, segment.name, null),
 		options,
@@ -76,9 +79,15 @@ async function attempt(act: () => Promise<void>, options?: SyncOptions): Promise
 		return null;
 	} catch (error) {
 		const isDamage = error instanceof DamageError || error instanceof MissingObjectError;
-		if (isDamage || (error instanceof KeyError && options?.withoutKeys)) return error.message;
+		if (isDamage || (error instanceof KeyError && options && (await isPassable(options))))
+			return error.message;
 		throw error;
 	}
+}
+
+/** Whether a message that does not open says nothing of the key: it need not be here, or it is known to be right. */
+async function isPassable({ index, opener, withoutKeys }: SyncOptions): Promise<boolean> {
+	return withoutKeys || (await isRightPassphrase(index, opener)) === true;
 }
 
 /**
