@@ -4,24 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ChainSource, type Scale } from './chain-source.js';
-import { duplicity, type Ended, profile, type Sandbox, tsdup } from './cli.js';
-import {
-	assertSameAtRandomOffsets,
-	assertSameTree,
-	describeTree,
-	seededRandom,
-	type TreeEntry,
-} from './tree.js';
-
-export interface Snapshot {
-	/** Seconds. */
-	readonly time: number;
-	readonly tree: readonly TreeEntry[];
-}
+import { type Ended, profile, type Sandbox, tsdup } from './cli.js';
+import { type Snapshot, Stock, type StockAccess } from './stock.js';
+import { assertSameAtRandomOffsets, assertSameTree, describeTree, seededRandom } from './tree.js';
 
 export interface ChainOptions {
 	readonly sandbox: Sandbox;
@@ -30,15 +19,10 @@ export interface ChainOptions {
 	/** Lines of conf besides SOURCE. */
 	readonly conf: string;
 	readonly scale: Scale;
-	/** How stock duplicity is to reach the collection. */
-	readonly stock: {
-		readonly url: string;
-		readonly options: readonly string[];
-		readonly env?: NodeJS.ProcessEnv;
-	};
+	readonly stock: StockAccess;
 }
 
-/** Its exclude list names this folder from here on, for one step. */
+/** The step at which the exclude list names a folder of the source. */
 const EXCLUDED_AT = 6;
 
 export class Chain {
@@ -46,9 +30,9 @@ export class Chain {
 	readonly name: string;
 	readonly source: string;
 	readonly snapshots: Snapshot[] = [];
+	readonly stock: Stock;
 	/** The host that reads; at first the one that backs up. Has a profile of the same name. */
 	reader: Sandbox;
-	readonly #options: ChainOptions;
 	readonly #profile: string;
 	readonly #tree: ChainSource;
 
@@ -56,7 +40,7 @@ export class Chain {
 		this.sandbox = options.sandbox;
 		this.reader = options.sandbox;
 		this.name = options.name;
-		this.#options = options;
+		this.stock = new Stock(this, options.stock);
 		this.source = join(this.sandbox.dir, `source-${this.name}`);
 		this.#profile = profile(this.sandbox, this.name, `SOURCE='${this.source}'\n${options.conf}\n`);
 		this.#tree = new ChainSource(this.source, options.scale);
@@ -95,31 +79,6 @@ export class Chain {
 		return ended;
 	}
 
-	/** Runs stock duplicity on the collection. */
-	async duplicity(command: readonly string[], rest: readonly string[]): Promise<string> {
-		const { options, env } = this.#options.stock;
-		const args = [...command, ...options, ...rest];
-		const ended = await duplicity(args, { env: { ...this.reader.env, ...env } });
-		assert.equal(ended.code, 0, `duplicity ${args.join(' ')}\n${ended.stdout}\n${ended.stderr}`);
-		return ended.stdout;
-	}
-
-	/**
-	 * Stock restores every snapshot, or those of the numbers in `only`: all but the times of symlinks.
-	 * @returns the folders that it restored them to, by number of the snapshot
-	 */
-	async assertStockRestores(only?: readonly number[]): Promise<Map<number, string>> {
-		const folders = new Map<number, string>();
-		for (const [i, { time, tree }] of this.snapshots.entries()) {
-			if (only && !only.includes(i)) continue;
-			const to = join(mkdtempSync(join(this.sandbox.dir, 'stock-')), 'tree');
-			await this.duplicity(['restore', '-t', String(time)], [this.#options.stock.url, to]);
-			assertSameTree(describeTree(Buffer.from(to)), tree, `snapshot ${i} by stock`, { symlinkTimes: false });
-			folders.set(i, to);
-		}
-		return folders;
-	}
-
 	/** Volumes of all sets, as `tsdup status` counts them. */
 	async volumes(): Promise<number> {
 		const { stdout } = await succeed(['--json', 'status', this.name], this.reader.env);
@@ -128,52 +87,6 @@ export class Chain {
 			.split('\n')
 			.map((line) => JSON.parse(line) as { volumes?: number });
 		return lines.reduce((sum, { volumes = 0 }) => sum + volumes, 0);
-	}
-
-	/** Every set is there, with its volumes, in one chain, and nothing else. */
-	async assertStockStatus(volumes: number): Promise<void> {
-		const status = await this.duplicity(['collection-status'], [this.#options.stock.url]);
-		assert.match(status, /^Found 0 secondary backup chains\.$/m);
-		assert.match(status, new RegExp(`^Number of contained backup sets: ${this.snapshots.length}$`, 'm'));
-		assert.match(status, new RegExp(`^Total number of contained volumes: ${volumes}$`, 'm'));
-		assert.match(status, /^No orphaned or incomplete backup sets found\.$/m);
-	}
-
-	async assertStockVerifies(): Promise<void> {
-		const report = await this.duplicity(['verify', '--compare-data'], [this.#options.stock.url, this.source]);
-		const files = describeTree(Buffer.from(this.source)).length;
-		assert.match(
-			report,
-			new RegExp(`^Verify complete: ${files} files compared, 0 differences found\\.$`, 'm'),
-		);
-	}
-
-	/** Stock lists exactly the paths of the snapshot, in the same order. */
-	assertStockLists({ time, tree }: Snapshot): void {
-		const { url, options, env } = this.#options.stock;
-		const args = ['list-current-files', '-t', String(time), ...options, url];
-		const output = execFileSync('duplicity', args, {
-			env: { ...this.reader.env, ...env },
-			maxBuffer: 2 ** 28,
-			stdio: ['ignore', 'pipe', 'ignore'],
-		});
-		// Each line is a date of 24 characters, a blank and the raw path; a path may itself hold a newline.
-		const date = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d /;
-		const listed = output
-			.toString('latin1')
-			.split('\n')
-			.reduce<string[]>((lines, line) => {
-				if (date.test(line)) lines.push(line.slice(25));
-				else if (lines.length > 0) lines.push(`${lines.pop()}\n${line}`);
-				return lines;
-			}, []);
-		const last = listed.pop();
-		assert.equal(last?.at(-1), '\n');
-		listed.push(last.slice(0, -1));
-		assert.deepEqual(
-			listed,
-			tree.map(({ path }) => path || '.'),
-		);
 	}
 
 	async mount(): Promise<Mount> {
@@ -226,8 +139,9 @@ export class Chain {
 		}
 	}
 
-	/** `tsdup fetch` gives a file or folder back as it is in the snapshot. */
-	async assertFetches(path: string, { time, tree }: Snapshot): Promise<void> {
+	/** `tsdup fetch` gives a file or folder back as it is in the snapshot of this number. */
+	async assertFetches(path: string, number: number): Promise<void> {
+		const { time, tree } = this.snapshots[number] as Snapshot;
 		const to = join(this.sandbox.dir, 'fetched');
 		await succeed(['fetch', this.name, path, to, String(time)], this.reader.env);
 		const below = tree.filter((entry) => `${entry.path}/`.startsWith(`${path}/`));
@@ -247,10 +161,10 @@ export class Chain {
 	 * @param stockRestores numbers of the snapshots that stock restores; it takes long
 	 */
 	async assertComesBack(stockRestores?: readonly number[]): Promise<void> {
-		await this.assertStockStatus(await this.volumes());
-		await this.assertStockVerifies();
-		for (const snapshot of this.snapshots) this.assertStockLists(snapshot);
-		const references = await this.assertStockRestores(stockRestores);
+		await this.stock.assertStatus(await this.volumes());
+		await this.stock.assertVerifies();
+		for (const snapshot of this.snapshots) this.stock.assertLists(snapshot);
+		const references = await this.stock.assertRestores(stockRestores);
 		const mount = await this.mount();
 		this.assertMounted(mount, references);
 		this.assertFolderNames(mount);
@@ -264,19 +178,6 @@ export class Chain {
 		const mount = await this.mount();
 		this.assertMounted(mount);
 		await mount.umount();
-	}
-
-	/** Stock can go on with the chain, and restores what it made of it. */
-	async assertStockContinues(): Promise<void> {
-		appendFileSync(join(this.source, 'edited'), 'by stock');
-		writeFileSync(join(this.source, 'new by stock'), 'new');
-		rmSync(join(this.source, 'touched'));
-		await this.duplicity(['incr'], [this.source, this.#options.stock.url]);
-		await this.assertStockVerifies();
-		const to = join(this.sandbox.dir, 'continued');
-		await this.duplicity(['restore'], [this.#options.stock.url, to]);
-		const tree = describeTree(Buffer.from(this.source));
-		assertSameTree(describeTree(Buffer.from(to)), tree, 'what stock added', { symlinkTimes: false });
 	}
 }
 

@@ -3,30 +3,25 @@
  * docs/mount.md has the test that it names.
  */
 import assert from 'node:assert/strict';
-import { execFile, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
 	copyFileSync,
 	existsSync,
 	mkdirSync,
 	readdirSync,
 	readFileSync,
-	rmSync,
 	symlinkSync,
 	writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { parseName } from '../src/collection/names.js';
 import * as errors from '../src/errors.js';
 import type { SnapshotSet } from '../src/index/entry.js';
 import { parseParameters } from '../src/profile/params.js';
 import { snapshotNames } from '../src/snapshots/names.js';
 import { profile, sandbox, tsdup } from './cli.js';
 import { assertSameTree, describeTree } from './tree.js';
-
-const run = promisify(execFile);
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const DOCUMENTS = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)];
@@ -35,7 +30,6 @@ const PASSPHRASE = 'correct horse battery staple';
 const box = sandbox();
 const source = join(box.dir, 'source');
 const target = join(box.dir, 'target');
-const mountpoint = join(box.dir, 'mnt');
 
 after(() => box.remove());
 
@@ -90,28 +84,14 @@ function change(script: string): void {
 	shell(script, source);
 }
 
-async function backup(name = 'p'): Promise<void> {
-	const { code, stderr } = await tsdup(['-q', 'backup', name], box);
+async function backup(): Promise<void> {
+	const { code, stderr } = await tsdup(['-q', 'backup', 'p'], box);
 	assert.equal(code, 0, stderr);
-}
-
-async function mounted(args: string[], use: () => void | Promise<void>): Promise<void> {
-	const { code, stderr } = await tsdup(['mount', ...args, mountpoint], box);
-	assert.equal(code, 0, stderr);
-	try {
-		await use();
-	} finally {
-		await tsdup(['umount', mountpoint], box);
-	}
-}
-
-async function listed(path: string): Promise<string[]> {
-	return (await run('ls', ['-A', path])).stdout.split('\n').filter(Boolean);
 }
 
 /** Three sets, between which everything changes that a backup can tell: contents in pieces and in deltas, types, names. */
 before(async () => {
-	for (const folder of [source, mountpoint]) mkdirSync(folder);
+	mkdirSync(source);
 	profile(box, 'p', `SOURCE='${source}'\nTARGET='file://${target}'\nGPG_PW='${PASSPHRASE}'\n`);
 	change(`
 		mkdir -p folder/sub snapshot/deleted; echo a >folder/a; echo b >folder/sub/b; echo f >file; ln -s file link
@@ -289,80 +269,19 @@ describe('what is named', () => {
 	});
 });
 
-describe('a mount', () => {
-	const times = () =>
-		readdirSync(target).flatMap((name) => {
-			const parsed = parseName(name);
-			return parsed?.part === 'manifest' ? [parsed.time] : [];
-		});
-
-	test('a mount names snapshots by their dates', () =>
-		mounted([], async () => {
-			const names = snapshotNames(
-				times()
-					.sort()
-					.map((time) => ({ time }) as SnapshotSet),
-			).map(({ name }) => name);
-			assert.deepEqual(await listed(mountpoint), [...names, 'latest'].sort());
-			const [plain] = names.filter((name) => /^\d{4}-\d\d-\d\d$/.test(name)).slice(-1);
-			assert.equal((await run('readlink', [join(mountpoint, 'latest')])).stdout.trim(), plain);
-			const { stdout } = await run('stat', ['-f', '-c', '%b %S', mountpoint]);
-			const [blocks = 0, size = 0] = stdout.split(' ').map(Number);
-			const files = describeTree(Buffer.from(source)).filter(({ type }) => type === 'file');
-			const bytes = files.reduce((sum, file) => sum + file.size, 0);
-			assert.equal(blocks, Math.ceil(bytes / size));
-		}));
-
-	test('a mount tells the two hours apart in which clocks are put back', () => {
-		const zone = process.env.TZ;
-		process.env.TZ = 'Europe/Berlin';
-		try {
-			const sets = [1792888200, 1792891800].map((time) => ({ time }) as SnapshotSet);
-			assert.deepEqual(
-				snapshotNames(sets).map(({ name }) => name),
-				['2026-10-25', '2026-10-25_02-30-00+0200', '2026-10-25_02-30-00+0100'],
-			);
-		} finally {
-			if (zone === undefined) delete process.env.TZ;
-			else process.env.TZ = zone;
-		}
-	});
-
-	test('each entry in a mount has one link', () =>
-		mounted([], async () => {
-			const { stdout } = await run('find', [`${mountpoint}/latest/`, '-printf', '%n\n']);
-			assert.deepEqual(new Set(stdout.trim().split('\n')), new Set(['1']));
-		}));
-
-	test('a mount shows the backups that there were when it began', async () => {
-		let before: string[] = [];
-		await mounted([], async () => {
-			before = await listed(mountpoint);
-			await backup();
-			assert.deepEqual(await listed(mountpoint), before);
-		});
-		await mounted([], async () => assert.equal((await listed(mountpoint)).length, before.length + 1));
-	});
-
-	test('a mount can be ended by fusermount', () =>
-		mounted([], async () => {
-			await run('fusermount', ['-u', mountpoint]);
-			assert.deepEqual(await listed(mountpoint), []);
-		}));
-
-	test('a mount of two profiles has a folder for each', async () => {
-		const other = join(box.dir, 'other');
-		mkdirSync(other);
-		writeFileSync(join(other, 'mine'), 'of q');
-		profile(box, 'q', `SOURCE='${other}'\nTARGET='file://${box.dir}/target-q'\nGPG_KEY=disabled\n`);
-		await backup('q');
-		await mounted(['-p', 'p', '-p', 'q'], async () => {
-			assert.deepEqual(await listed(mountpoint), ['p', 'q']);
-			assert.deepEqual(await listed(join(mountpoint, 'q/latest/')), ['mine']);
-			assert.ok((await listed(join(mountpoint, 'p/latest/'))).includes('big'));
-		});
-		rmSync(join(box.env.TSDUP_PROFILES as string, 'q'), { recursive: true });
-	});
+test('a mount tells the two hours apart in which clocks are put back', () => {
+	const zone = process.env.TZ;
+	process.env.TZ = 'Europe/Berlin';
+	try {
+		const sets = [1792888200, 1792891800].map((time) => ({ time }) as SnapshotSet);
+		assert.deepEqual(
+			snapshotNames(sets).map(({ name }) => name),
+			['2026-10-25', '2026-10-25_02-30-00+0200', '2026-10-25_02-30-00+0100'],
+		);
+	} finally {
+		if (zone === undefined) delete process.env.TZ;
+		else process.env.TZ = zone;
+	}
 });
 
 function sources(): string[] {
