@@ -78,8 +78,15 @@ class Backup {
 		this.#options = options;
 		this.#index = index;
 		this.#pending = new FolderTarget(join(options.cacheDir, 'pending'));
-		const { target, opener, publicKeys } = options;
-		this.#context = { index, target, opener, pending: this.#pending, withoutKeys: publicKeys };
+		const { target, opener, publicKeys, encryptor } = options;
+		this.#context = {
+			index,
+			target,
+			opener,
+			pending: this.#pending,
+			withoutKeys: publicKeys,
+			encrypted: encryptor !== null,
+		};
 		// Signatures are read once each: on disk they would only push out what a mount wants again.
 		this.#content = new Content(target, null, (id) => index.volume(id));
 	}

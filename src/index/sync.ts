@@ -25,18 +25,23 @@ export interface SyncOptions {
 	pending: Target;
 	/** Whether sets that no key here opens are only unusable: a host with the public key alone can still back up. */
 	withoutKeys: boolean;
+	/** Whether the collection is encrypted: a segment that is not is no segment of it. */
+	encrypted: boolean;
 }
 
 export interface Synced {
 	collection: Collection;
 	/** Complete sets that cannot be shown, and why. */
 	unusable: { set: BackupSet; reason: string }[];
+	/** Objects that the index knows and the target lacks: what lies in them cannot be read. */
+	missing: string[];
 }
 
 /** @throws TargetError; KeyError when the passphrase or key does not open a segment */
 export async function sync(options: SyncOptions): Promise<Synced> {
 	const { index, target } = options;
-	const collection = collect(await target.list());
+	const objects = await target.list();
+	const collection = collect(objects);
 	const complete = collection.chains.flatMap((chain) => chain.sets);
 	forgetAllBut(index, new Set(complete.map((set) => set.time)));
 	const known = new Set(index.sets().map((set) => set.time));
@@ -50,7 +55,7 @@ export async function sync(options: SyncOptions): Promise<Synced> {
 			if (broken) unusable.push({ set, reason: broken });
 		}
 	}
-	return { collection, unusable };
+	return { collection, unusable, missing: missing(index, new Set(objects.map(({ name }) => name))) };
 }
 
 /** @returns why the set cannot be shown; null when it can */
@@ -64,7 +69,7 @@ async function takeIn(options: SyncOptions, set: BackupSet, run: Run | undefined
 	const { segment } = set;
 	if (!segment) return 'its index segment is not on the target';
 	// Whoever may write to the target could otherwise show what he likes.
-	if (set.manifest?.encrypted && !segment.encrypted) return 'its index segment is not encrypted';
+	if (options.encrypted && !segment.encrypted) return 'its index segment is not encrypted';
 	const failed = await attempt(
 		() => takeSegment(options, set.time, options.target, segment.name, null),
 		options,
@@ -148,4 +153,9 @@ function forgetAllBut(index: Index, times: ReadonlySet<number>): void {
 		}
 		for (const chain of gone) db.prepare('DELETE FROM versions WHERE chain = ?').run(chain);
 	}).immediate();
+}
+
+function missing({ db }: Index, present: ReadonlySet<string>): string[] {
+	const names = db.prepare('SELECT name FROM volumes ORDER BY id').pluck().all() as string[];
+	return names.filter((name) => !present.has(name));
 }

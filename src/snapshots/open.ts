@@ -21,11 +21,16 @@ export interface OpenCollection extends Synced {
 }
 
 /** @throws KeyError when the passphrase or key is wrong; TargetError */
-export async function openSnapshots({ target, opener, cacheDir }: Access): Promise<OpenCollection> {
+export async function openSnapshots({
+	target,
+	opener,
+	cacheDir,
+	encrypted,
+}: Access): Promise<OpenCollection> {
 	const index = new Index(join(cacheDir, 'index.sqlite'));
 	try {
 		const pending = new FolderTarget(join(cacheDir, 'pending'));
-		const synced = await sync({ index, target, opener, pending, withoutKeys: false });
+		const synced = await sync({ index, target, opener, pending, withoutKeys: false, encrypted });
 		await checkPassphrase(index, opener);
 		const blocks = new BlockCache(join(cacheDir, 'frames'), BLOCKS_LIMIT);
 		const content = new Content(target, blocks, (id) => index.volume(id));

@@ -42,6 +42,8 @@ export class VolumeWriter {
 	#key: Buffer | null = null;
 	#body = 0;
 	#storedBytes = 0;
+	/** Tar bytes whose frames are with the object writer. */
+	#emittedLength = 0;
 	#tarLength = 0;
 	/** Room for the prefix, then the tar bytes of the frame that is being filled. */
 	#buffer = newBuffer();
@@ -68,6 +70,12 @@ export class VolumeWriter {
 	/** Bytes given to the object writer so far; lags behind `tarLength` by the frames in flight. */
 	get storedBytes(): number {
 		return this.#storedBytes;
+	}
+
+	/** What the object would have if it ended now: frames in flight are taken to compress as those before them did. */
+	get expectedBytes(): number {
+		const ratio = this.#emittedLength > 0 ? this.#storedBytes / this.#emittedLength : 1;
+		return this.#storedBytes + (this.#tarLength - this.#emittedLength) * ratio;
 	}
 
 	/**
@@ -167,6 +175,7 @@ export class VolumeWriter {
 		const offset = this.#seipd ? this.#seipd.payloadLength : this.#storedBytes;
 		if (this.#seipd) await this.#seipd.write(piece);
 		else await this.#store(piece);
+		this.#emittedLength += tarLength;
 		if (tarLength > 0) this.#frames.push({ tarOffset, tarLength, offset, length: piece.length, digest });
 	}
 
