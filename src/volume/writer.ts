@@ -23,6 +23,9 @@ const gzip = promisify(zlib.gzip);
 /** Frames that are being compressed or wait for their turn to be written: the threads of libuv's pool. */
 const IN_FLIGHT = 4;
 
+/** How much of its tar a volume is taken to have while none of its frames is compressed yet: between text and media. */
+const FIRST_GUESS = 0.5;
+
 const SEIPD_TAG = 18;
 /** Compressed data packet: old format, indeterminate length, algorithm ZIP. */
 const COMPRESSED = Buffer.from([0xa3, 0x01]);
@@ -74,8 +77,9 @@ export class VolumeWriter {
 
 	/** What the object would have if it ended now: frames in flight are taken to compress as those before them did. */
 	get expectedBytes(): number {
-		const ratio = this.#emittedLength > 0 ? this.#storedBytes / this.#emittedLength : 1;
-		return this.#storedBytes + (this.#tarLength - this.#emittedLength) * ratio;
+		const emitted = this.#seipd?.payloadLength ?? this.#storedBytes;
+		const ratio = this.#emittedLength > 0 ? emitted / this.#emittedLength : FIRST_GUESS;
+		return emitted + (this.#tarLength - this.#emittedLength) * ratio;
 	}
 
 	/**
