@@ -55,7 +55,8 @@ async function stockVerifies(name: string, ...options: string[]): Promise<void> 
 test('an unreadable file or folder is named, the rest is backed up, and what was there before stays', async () => {
 	const source = make('unreadable');
 	mkdirSync(join(source, 'folder/deeper'), { recursive: true });
-	for (const name of ['a', 'closed', 'folder/inside', 'folder/deeper/inside', 'z']) {
+	mkdirSync(join(source, 'list-only'));
+	for (const name of ['a', 'closed', 'folder/inside', 'folder/deeper/inside', 'list-only/inside', 'z']) {
 		writeFileSync(join(source, name), `first ${name}`);
 	}
 	const first = await asNobody(['backup', 'unreadable']);
@@ -66,11 +67,13 @@ test('an unreadable file or folder is named, the rest is backed up, and what was
 	writeFileSync(join(source, 'z'), 'second z');
 	chmodSync(join(source, 'closed'), 0);
 	chmodSync(join(source, 'folder'), 0);
+	chmodSync(join(source, 'list-only'), 0o600);
 	const second = await asNobody(['backup', 'unreadable']);
 	assert.equal(second.code, 3, second.stderr);
 	assert.match(second.stderr, /^warning: closed cannot be read: permission denied$/m);
 	assert.match(second.stderr, /^warning: folder cannot be read: permission denied$/m);
-	assert.match(second.stdout, /0 deleted.* 2 could not be backed up/);
+	assert.match(second.stderr, /^warning: list-only\/inside cannot be read: permission denied$/m);
+	assert.match(second.stdout, /0 deleted.* 3 could not be backed up/);
 	assert.deepEqual(await listed('unreadable'), all);
 	const restored = join(box.dir, 'restored');
 	const { code, stderr } = await tsdup(['restore', 'unreadable', restored], box);
@@ -84,6 +87,7 @@ test('an unreadable file or folder is named, the rest is backed up, and what was
 
 	chmodSync(join(source, 'closed'), 0o600);
 	chmodSync(join(source, 'folder'), 0o700);
+	chmodSync(join(source, 'list-only'), 0o700);
 	const third = await asNobody(['backup', 'unreadable']);
 	assert.equal(third.code, 0, third.stderr);
 	await sleep(1100);
