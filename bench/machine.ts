@@ -27,7 +27,7 @@ export async function findTools(): Promise<Found> {
 			kinds.push(kind);
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-			versions.push(`${kind.name} is missing: install Debian's package ${kind.name} to compare with it`);
+			versions.push(`${kind.name} is missing: install Debian's package ${kind.package} to compare with it`);
 		}
 	}
 	return { kinds, versions };

@@ -49,7 +49,7 @@ async function oneRound(number: number, kinds: readonly ToolKind[]): Promise<str
 	await rm(dir, { recursive: true, force: true });
 	await mkdir(dir);
 	const tree = await freshTree(work, size, join(dir, 'source'));
-	const about = `round ${number + 1}: ${inWords(tree)}, load ${load()} before it`;
+	const about = `round ${number + 1}: ${inWords(tree)}; load ${load()} before it`;
 	console.log(about);
 	const first = number % kinds.length;
 	const tools = [...kinds.slice(first), ...kinds.slice(0, first)].map((kind) =>
@@ -64,7 +64,7 @@ async function oneRound(number: number, kinds: readonly ToolKind[]): Promise<str
 		for (const tool of tools) await tool.close();
 	}
 	await rm(dir, { recursive: true });
-	return about;
+	return `${about}, ${load()} after it`;
 }
 
 function record(sample: Sample): void {

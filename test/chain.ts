@@ -4,18 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ChainSource, type Scale } from './chain-source.js';
-import { duplicity, type Ended, profile, type Sandbox, tsdup } from './cli.js';
-import { assertSameAtRandomOffsets, assertSameTree, describeTree, seededRandom, type TreeEntry } from './tree.js';
-
-export interface Snapshot {
-	/** Seconds. */
-	readonly time: number;
-	readonly tree: readonly TreeEntry[];
-}
+import { type Ended, profile, type Sandbox, tsdup } from './cli.js';
+import { type Snapshot, Stock, type StockAccess } from './stock.js';
+import { assertSameAtRandomOffsets, assertSameTree, describeTree, seededRandom } from './tree.js';
 
 export interface ChainOptions {
 	readonly sandbox: Sandbox;
@@ -24,11 +19,10 @@ export interface ChainOptions {
 	/** Lines of conf besides SOURCE. */
 	readonly conf: string;
 	readonly scale: Scale;
-	/** How stock duplicity is to reach the collection. */
-	readonly stock: { readonly url: string; readonly options: readonly string[]; readonly env?: NodeJS.ProcessEnv };
+	readonly stock: StockAccess;
 }
 
-/** Its exclude list names this folder from here on, for one step. */
+/** The step at which the exclude list names a folder of the source. */
 const EXCLUDED_AT = 6;
 
 export class Chain {
@@ -36,14 +30,17 @@ export class Chain {
 	readonly name: string;
 	readonly source: string;
 	readonly snapshots: Snapshot[] = [];
-	readonly #options: ChainOptions;
+	readonly stock: Stock;
+	/** The host that reads; at first the one that backs up. Has a profile of the same name. */
+	reader: Sandbox;
 	readonly #profile: string;
 	readonly #tree: ChainSource;
 
 	constructor(options: ChainOptions) {
 		this.sandbox = options.sandbox;
+		this.reader = options.sandbox;
 		this.name = options.name;
-		this.#options = options;
+		this.stock = new Stock(this, options.stock);
 		this.source = join(this.sandbox.dir, `source-${this.name}`);
 		this.#profile = profile(this.sandbox, this.name, `SOURCE='${this.source}'\n${options.conf}\n`);
 		this.#tree = new ChainSource(this.source, options.scale);
@@ -75,75 +72,26 @@ export class Chain {
 		};
 		assert.equal(summary.set.kind, kind);
 		assert.deepEqual([summary.entries, summary.warnings], [tree.length, 0]);
-		const time = Date.parse(summary.set.time.replace(/^(....)(..)(..T..)(..)(..Z)$/, '$1-$2-$3:$4:$5')) / 1000;
+		const time =
+			Date.parse(summary.set.time.replace(/^(....)(..)(..T..)(..)(..Z)$/, '$1-$2-$3:$4:$5')) / 1000;
 		assert.ok(time > (this.snapshots.at(-1)?.time ?? 0), 'set times increase');
 		this.snapshots.push({ time, tree });
 		return ended;
 	}
 
-	/** Runs stock duplicity on the collection. */
-	async duplicity(command: readonly string[], rest: readonly string[]): Promise<string> {
-		const { options, env } = this.#options.stock;
-		const args = [...command, ...options, ...rest];
-		const ended = await duplicity(args, { env: { ...this.sandbox.env, ...env } });
-		assert.equal(ended.code, 0, `duplicity ${args.join(' ')}\n${ended.stdout}\n${ended.stderr}`);
-		return ended.stdout;
-	}
-
-	/** Restored by stock duplicity into a new folder. */
-	async stockRestore(time: number): Promise<string> {
-		const to = join(mkdtempSync(join(this.sandbox.dir, 'stock-')), 'tree');
-		mkdirSync(to);
-		await this.duplicity(['restore', '-t', String(time)], [this.#options.stock.url, to]);
-		return to;
-	}
-
-	/** Every set is there, with its volumes, in one chain, and nothing else. */
-	async assertStockStatus(volumes: number): Promise<void> {
-		const status = await this.duplicity(['collection-status'], [this.#options.stock.url]);
-		assert.match(status, /^Found 0 secondary backup chains\.$/m);
-		assert.match(status, new RegExp(`^Number of contained backup sets: ${this.snapshots.length}$`, 'm'));
-		assert.match(status, new RegExp(`^Total number of contained volumes: ${volumes}$`, 'm'));
-		assert.match(status, /^No orphaned or incomplete backup sets found\.$/m);
-	}
-
-	async assertStockVerifies(): Promise<void> {
-		const report = await this.duplicity(['verify', '--compare-data'], [this.#options.stock.url, this.source]);
-		const files = this.snapshots.at(-1)?.tree.length;
-		assert.match(report, new RegExp(`^Verify complete: ${files} files compared, 0 differences found\\.$`, 'm'));
-	}
-
-	/** Stock lists exactly the paths of the snapshot, in the same order. */
-	assertStockLists({ time, tree }: Snapshot): void {
-		const { url, options, env } = this.#options.stock;
-		const args = ['list-current-files', '-t', String(time), ...options, url];
-		const output = execFileSync('duplicity', args, {
-			env: { ...this.sandbox.env, ...env },
-			maxBuffer: 2 ** 28,
-			stdio: ['ignore', 'pipe', 'ignore'],
-		});
-		// Each line is a date of 24 characters, a blank and the raw path; a path may itself hold a newline.
-		const date = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d /;
-		const listed = output
-			.toString('latin1')
+	/** Volumes of all sets, as `tsdup status` counts them. */
+	async volumes(): Promise<number> {
+		const { stdout } = await succeed(['--json', 'status', this.name], this.reader.env);
+		const lines = stdout
+			.trim()
 			.split('\n')
-			.reduce<string[]>((lines, line) => {
-				if (date.test(line)) lines.push(line.slice(25));
-				else if (lines.length > 0) lines.push(`${lines.pop()}\n${line}`);
-				return lines;
-			}, []);
-		const last = listed.pop();
-		assert.equal(last?.at(-1), '\n');
-		listed.push(last.slice(0, -1));
-		assert.deepEqual(
-			listed,
-			tree.map(({ path }) => path || '.'),
-		);
+			.map((line) => JSON.parse(line) as { volumes?: number });
+		return lines.reduce((sum, { volumes = 0 }) => sum + volumes, 0);
 	}
 
-	async mount(options: { env?: NodeJS.ProcessEnv } = {}): Promise<Mount> {
-		const at = mkdtempSync(join(this.sandbox.dir, 'mnt-'));
-		const env = options.env ?? this.sandbox.env;
+	async mount(): Promise<Mount> {
+		const { dir, env } = this.reader;
+		const at = mkdtempSync(join(dir, 'mnt-'));
 		await succeed(['mount', '-p', this.name, at], env);
 		return { at, umount: async () => void (await succeed(['umount', at], env)) };
 	}
@@ -152,11 +100,11 @@ export class Chain {
 	 * Every snapshot's folder holds what it should. With the snapshots restored in `references`, also reads at random
 	 * offsets are compared, before any file was read from its beginning.
 	 */
-	assertMounted({ at }: Mount, references: readonly string[] = []): void {
+	assertMounted({ at }: Mount, references: ReadonlyMap<number, string> = new Map()): void {
 		const random = seededRandom(15);
 		this.snapshots.forEach((snapshot, i) => {
 			const folder = Buffer.from(join(at, this.folderNames()[i] as string));
-			const reference = references[i];
+			const reference = references.get(i);
 			if (reference) assertSameAtRandomOffsets(folder, Buffer.from(reference), snapshot.tree, random);
 			assertSameTree(describeTree(folder), snapshot.tree, `snapshot ${i} in the mount`);
 		});
@@ -182,19 +130,20 @@ export class Chain {
 	}
 
 	/** `tsdup restore` gives each snapshot back with its metadata. */
-	async assertRestores(snapshots: readonly Snapshot[] = this.snapshots): Promise<void> {
-		for (const { time, tree } of snapshots) {
+	async assertRestores(): Promise<void> {
+		for (const { time, tree } of this.snapshots) {
 			const to = join(this.sandbox.dir, 'restored');
-			await succeed(['restore', this.name, to, String(time)], this.sandbox.env);
+			await succeed(['restore', this.name, to, String(time)], this.reader.env);
 			assertSameTree(describeTree(Buffer.from(to)), tree, `snapshot of ${time} restored`);
 			rmSync(to, { recursive: true });
 		}
 	}
 
-	/** `tsdup fetch` gives a file or folder back as it is in the snapshot. */
-	async assertFetches(path: string, { time, tree }: Snapshot): Promise<void> {
+	/** `tsdup fetch` gives a file or folder back as it is in the snapshot of this number. */
+	async assertFetches(path: string, number: number): Promise<void> {
+		const { time, tree } = this.snapshots[number] as Snapshot;
 		const to = join(this.sandbox.dir, 'fetched');
-		await succeed(['fetch', this.name, path, to, String(time)], this.sandbox.env);
+		await succeed(['fetch', this.name, path, to, String(time)], this.reader.env);
 		const below = tree.filter((entry) => `${entry.path}/`.startsWith(`${path}/`));
 		const relative = below.map((entry) => ({ ...entry, path: entry.path.slice(path.length + 1) }));
 		assert.ok(relative.length > 0);
@@ -204,7 +153,31 @@ export class Chain {
 
 	#date(time: number, format: string): string {
 		const args = ['-d', `@${time}`, `+${format}`];
-		return execFileSync('date', args, { env: this.sandbox.env }).toString().trim();
+		return execFileSync('date', args, { env: this.reader.env }).toString().trim();
+	}
+
+	/**
+	 * What stock and tsdup can do with every snapshot, with the local index and without.
+	 * @param stockRestores numbers of the snapshots that stock restores; it takes long
+	 */
+	async assertComesBack(stockRestores?: readonly number[]): Promise<void> {
+		await this.stock.assertStatus(await this.volumes());
+		await this.stock.assertVerifies();
+		for (const snapshot of this.snapshots) this.stock.assertLists(snapshot);
+		const references = await this.stock.assertRestores(stockRestores);
+		const mount = await this.mount();
+		this.assertMounted(mount, references);
+		this.assertFolderNames(mount);
+		await mount.umount();
+		await this.assertRestores();
+		await this.assertMountsWithoutCache();
+	}
+
+	async assertMountsWithoutCache(): Promise<void> {
+		rmSync(join(this.reader.env.XDG_CACHE_HOME as string, 'tsdup'), { recursive: true });
+		const mount = await this.mount();
+		this.assertMounted(mount);
+		await mount.umount();
 	}
 }
 
@@ -228,7 +201,12 @@ export function assertVolumesAreTars(folder: string, { env }: Sandbox, passphras
 		const open = name.endsWith('.gpg') ? gpg : 'gzip --decompress --stdout "$1"';
 		const { status, stdout, stderr } = spawnSync(
 			'bash',
-			['-c', `set -o pipefail; ${open} | tar --list --quoting-style=escape --warning=no-unknown-keyword`, 'bash', join(folder, name)],
+			[
+				'-c',
+				`set -o pipefail; ${open} | tar --list --quoting-style=escape --warning=no-unknown-keyword`,
+				'bash',
+				join(folder, name),
+			],
 			{ env: { ...env, P: passphrase }, encoding: 'latin1', maxBuffer: 2 ** 28 },
 		);
 		assert.deepEqual([status, stderr], [0, ''], name);

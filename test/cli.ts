@@ -39,7 +39,8 @@ export function sandbox(): Sandbox {
 		GNUPGHOME: join(dir, 'gnupg'),
 		TMPDIR: join(dir, 'tmp'),
 	};
-	for (const name of ['home', 'cache', 'profiles', 'gnupg', 'tmp']) mkdirSync(join(dir, name), { mode: 0o700 });
+	for (const name of ['home', 'cache', 'profiles', 'gnupg', 'tmp'])
+		mkdirSync(join(dir, name), { mode: 0o700 });
 	const remove = () => {
 		const mounts = readFileSync('/proc/self/mounts', 'latin1').split('\n');
 		for (const line of mounts.reverse()) {

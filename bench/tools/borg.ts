@@ -6,6 +6,7 @@ import { cleanEnvironment, makeHome, PASSPHRASE, type Tool, type ToolKind } from
 
 export const borg: ToolKind = {
 	name: 'borg',
+	package: 'borgbackup',
 	version: ['borg', '--version'],
 	make: (dir, source) => new Borg(dir, source),
 };

@@ -6,6 +6,7 @@ import { cleanEnvironment, makeHome, PASSPHRASE, type Tool, type ToolKind } from
 
 export const duplicity: ToolKind = {
 	name: 'duplicity',
+	package: 'duplicity',
 	version: ['duplicity', '--version'],
 	make: (dir, source) => new Duplicity(dir, source),
 };

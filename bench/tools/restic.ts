@@ -6,6 +6,7 @@ import { cleanEnvironment, makeHome, PASSPHRASE, type Tool, type ToolKind } from
 
 export const restic: ToolKind = {
 	name: 'restic',
+	package: 'restic',
 	version: ['restic', 'version'],
 	make: (dir, source) => new Restic(dir, source),
 };

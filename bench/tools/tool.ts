@@ -22,6 +22,8 @@ export interface Tool {
 
 export interface ToolKind {
 	readonly name: string;
+	/** Debian's; null: not one. */
+	readonly package: string | null;
 	/** The first line of what it prints tells its version. */
 	readonly version: readonly [program: string, ...args: string[]];
 	/** @param dir the tool's own, absent. @param source what it backs up */

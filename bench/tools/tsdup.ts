@@ -10,6 +10,7 @@ const PROFILE = 'bench';
 
 export const tsdup: ToolKind = {
 	name: 'tsdup',
+	package: null,
 	version: [process.execPath, SCRIPT, '--version'],
 	make: (dir, source) => new Tsdup(dir, source),
 };

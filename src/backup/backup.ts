@@ -10,7 +10,7 @@ import { TsdupError, UsageError } from '../errors.js';
 import { Index } from '../index/index.js';
 import { checkPassphrase } from '../index/passphrase.js';
 import { beginRun, endRun, segmentReady } from '../index/runs.js';
-import type { SegmentKey } from '../index/set-import.js';
+import type { ObjectKey } from '../index/set-import.js';
 import { type Synced, type SyncOptions, sync } from '../index/sync.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { Opener } from '../openpgp/opener.js';
@@ -79,7 +79,7 @@ class Backup {
 		this.#options = options;
 		this.#index = index;
 		this.#pending = new FolderTarget(join(options.cacheDir, 'pending'));
-		const { target, opener, publicKeys } = options;
+		const { target, opener, publicKeys, encryptor } = options;
 		this.#context = {
 			index,
 			target,
@@ -87,6 +87,7 @@ class Backup {
 			pending: this.#pending,
 			withoutKeys: publicKeys,
 			note: options.reporter.note,
+			encrypted: encryptor !== null,
 		};
 		// Signatures are read once each: on disk they would only push out what a mount wants again.
 		this.#content = openContent(index, options, null).content;
@@ -142,7 +143,7 @@ class Backup {
 		const { source, target, encryptor, volumeSize, reporter } = this.#options;
 		const pending = this.#pending;
 		const chain = before?.set.chain ?? set.time;
-		let key: SegmentKey | null = null;
+		let key: ObjectKey | null = null;
 		const writer = new SetWriter({ target, pending, encryptor, set, chain, source, volumeSize });
 		const store = new Store({
 			source,

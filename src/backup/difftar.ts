@@ -95,7 +95,7 @@ export class Difftar {
 	}
 
 	async #volume(start: ManifestPath): Promise<OpenVolume> {
-		if (this.#current && this.#current.writer.storedBytes >= this.#options.volumeSize) await this.#close();
+		if (this.#current && this.#current.writer.expectedBytes >= this.#options.volumeSize) await this.#close();
 		if (this.#failure) throw this.#failure.error;
 		if (!this.#current) {
 			const { target, set, encryptor } = this.#options;

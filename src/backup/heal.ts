@@ -5,7 +5,7 @@
 import { type SetName, segmentName } from '../collection/names.js';
 import type { BackupSet, Collection } from '../collection/sets.js';
 import { endRun, openRuns } from '../index/runs.js';
-import type { SegmentKey } from '../index/set-import.js';
+import type { ObjectKey } from '../index/set-import.js';
 import { type SyncOptions, takeSegment } from '../index/sync.js';
 import type { Target } from '../target/target.js';
 import type { Reporter } from './report.js';
@@ -45,7 +45,7 @@ export async function heal(
  * Gives a set that has just been committed its segment, on the target and in the index.
  * @throws TargetError
  */
-export async function publish(context: SyncOptions, set: SetName, key: SegmentKey | null): Promise<void> {
+export async function publish(context: SyncOptions, set: SetName, key: ObjectKey | null): Promise<void> {
 	const name = segmentName(set, key ? 'gpg' : 'none');
 	await copy(context.pending, context.target, name);
 	await takeSegment(context, set.time, context.pending, name, key);

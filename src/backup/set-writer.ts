@@ -8,7 +8,7 @@ import { manifestName, type SetName, segmentName, sigtarName } from '../collecti
 import type { Metadata } from '../index/entry.js';
 import { volumeId } from '../index/extents.js';
 import { formatLine } from '../index/segment.js';
-import type { SegmentKey } from '../index/set-import.js';
+import type { ObjectKey } from '../index/set-import.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { ObjectWriter, Target } from '../target/target.js';
 import { VolumeWriter } from '../volume/writer.js';
@@ -88,7 +88,7 @@ export class SetWriter {
 	 * Puts everything but the manifest and the segment on the target; the segment is complete in the pending folder.
 	 * @returns the segment's key; null when the set is not encrypted
 	 */
-	async complete(): Promise<SegmentKey | null> {
+	async complete(): Promise<ObjectKey | null> {
 		const { set, pending } = this.#options;
 		const entries = await this.#records.finish();
 		await this.difftar.finish();

@@ -9,7 +9,7 @@ import { UsageError } from '../errors.js';
 import { findProfile } from '../profile/find.js';
 import { readRules } from '../profile/rules.js';
 import { Selection } from '../profile/selection.js';
-import { localTime, outputOf, size } from './output.js';
+import { count, localTime, outputOf, size } from './output.js';
 
 /** duplicity's default, bytes. */
 const VOLUME_SIZE = 200 * 2 ** 20;
@@ -81,7 +81,6 @@ async function run(profile: string, options: Options, command: Command): Promise
 		dryRun: options.dryRun ?? false,
 		seconds,
 	});
-	if (output.warned) process.exitCode = 3;
 }
 
 function inWords(report: BackupReport, seconds: number, dryRun: boolean): string {
@@ -90,9 +89,8 @@ function inWords(report: BackupReport, seconds: number, dryRun: boolean): string
 	if (dryRun)
 		return `${kind} backup, not made (--dry-run). ${counts}, up to ${size(report.bytesRead)} to read.`;
 	const warnings = report.warnings > 0 ? ` ${report.warnings} could not be backed up, see above.` : '';
-	const volumes = report.volumes === 1 ? '1 volume' : `${report.volumes} volumes`;
 	return (
 		`${kind} backup of ${localTime(report.set.time)} is complete, in ${seconds.toFixed(1)} s. ${counts}. ` +
-		`${size(report.bytesRead)} read, ${size(report.bytesStored)} stored in ${volumes}.${warnings}`
+		`${size(report.bytesRead)} read, ${size(report.bytesStored)} stored in ${count(report.volumes, 'volume')}.${warnings}`
 	);
 }

@@ -6,7 +6,7 @@ import { takeLock } from '../backup/lock.js';
 import { openProfile } from '../collection/access.js';
 import { findProfile } from '../profile/find.js';
 import { openSnapshots } from '../snapshots/open.js';
-import { outputOf } from './output.js';
+import { count, outputOf } from './output.js';
 
 export function addIndex(program: Command): void {
 	program
@@ -25,8 +25,7 @@ export function addIndex(program: Command): void {
 				for (const { reason } of unusable) output.warn(`a set cannot be indexed: ${reason}`);
 				const sets = snapshots.sets().length;
 				close();
-				output.summary(`The index is built: ${sets} snapshots.`, { snapshots: sets });
-				if (output.warned) process.exitCode = 3;
+				output.summary(`The index is built: ${count(sets, 'snapshot')}.`, { snapshots: sets });
 			} finally {
 				release();
 			}

@@ -11,9 +11,13 @@ import { addFetch } from './fetch.js';
 import { addIndex } from './index-command.js';
 import { addList } from './list.js';
 import { addMount } from './mount.js';
+import { Output } from './output.js';
 import { addRestore } from './restore.js';
 import { addStatus } from './status.js';
 import { addUmount } from './umount.js';
+
+/** Exit code "done with warnings". */
+const WARNED = 3;
 
 const EXIT_CODES = `
 Exit codes:
@@ -48,15 +52,19 @@ export async function main(argv: readonly string[]): Promise<number> {
 	});
 	try {
 		await program.parseAsync(argv);
-		return Number(process.exitCode ?? 0);
+		return Number(process.exitCode ?? (Output.warned ? WARNED : 0));
 	} catch (error) {
 		if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-		process.stderr.write(`tsdup: ${error instanceof Error ? error.message : String(error)}\n`);
+		const message = error instanceof Error ? error.message : String(error);
+		process.stderr.write(`tsdup: ${message}\n`);
+		const { code, exit } = error instanceof TsdupError ? error : new TsdupError(message);
+		if (program.opts<{ json?: boolean }>().json)
+			process.stdout.write(`${JSON.stringify({ error: { code, exit, message } })}\n`);
 		if (argv.includes('-v') || argv.includes('--verbose') || !(error instanceof TsdupError)) {
 			for (let cause = error; cause instanceof Error; cause = cause.cause)
 				process.stderr.write(`${cause.stack}\n`);
 		}
-		return error instanceof TsdupError ? error.exit : 1;
+		return exit;
 	}
 }
 

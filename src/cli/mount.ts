@@ -10,7 +10,7 @@ import { parseMountOptions } from '../mount/options.js';
 import { serve } from '../mount/serve.js';
 import { findProfile, listProfiles } from '../profile/find.js';
 import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
-import { localTime, type Output, outputOf } from './output.js';
+import { localTime, missingWords, type Output, outputOf } from './output.js';
 
 interface Options {
 	profile: string[];
@@ -71,7 +71,8 @@ async function serveUntilUnmounted(
 		for (const { set, reason } of collection.unusable) {
 			output.warn(`${access.name}: the snapshot of ${localTime(set.time)} cannot be shown: ${reason}`);
 		}
-		if (collection.snapshots.sets().length === 0) output.note(`${access.name}: there are no backups yet.`);
+		if (collection.collection.chains.length === 0) output.note(`${access.name}: there are no backups yet.`);
+		if (collection.missing.length > 0) output.warn(`${access.name}: ${missingWords(collection.missing)}`);
 		open.push({ name: access.name, collection });
 	}
 	const fs = new SnapshotFileSystem(

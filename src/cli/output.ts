@@ -11,10 +11,10 @@ interface OutputOptions {
 }
 
 export class Output {
+	/** Whether anything was warned of: the program then ends with exit code 3. */
+	static warned = false;
 	readonly #options: OutputOptions;
 	#progressShown = 0;
-	/** Whether anything was warned of: the command then ends with exit code 3. */
-	warned = false;
 
 	constructor(options: OutputOptions) {
 		this.#options = options;
@@ -49,7 +49,7 @@ export class Output {
 	}
 
 	warn(message: string): void {
-		this.warned = true;
+		Output.warned = true;
 		this.#clear();
 		process.stderr.write(`warning: ${message}\n`);
 	}
@@ -81,6 +81,11 @@ export function printable(text: string): string {
 	return text.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, '?');
 }
 
+/** `1 volume`, `2 volumes`. */
+export function count(n: number, noun: string): string {
+	return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}
+
 /** Bytes as people read them: powers of 1000, as disks are sold and buckets billed. */
 export function size(bytes: number): string {
 	const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
@@ -99,4 +104,10 @@ export function localTime(seconds: number): string {
 	const two = (n: number) => String(n).padStart(2, '0');
 	const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 	return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+/** What is said of objects that should be on the target and are not. */
+export function missingWords(names: readonly string[]): string {
+	const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
+	return `the target lacks ${names.slice(0, 3).join(', ')}${more}; files in them cannot be read`;
 }

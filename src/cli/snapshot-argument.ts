@@ -38,6 +38,8 @@ export async function openSnapshot(
 	throw new UsageError(
 		first
 			? `The first backup is of ${localTime(first.time)}: there is none before.`
-			: 'There are no backups yet.',
+			: collection.collection.chains.length > 0
+				? 'None of the backups can be used.'
+				: 'There are no backups yet.',
 	);
 }

@@ -5,7 +5,7 @@ import type { BackupSet } from '../collection/sets.js';
 import { formatSetTime } from '../collection/times.js';
 import { findProfile } from '../profile/find.js';
 import { openSnapshots } from '../snapshots/open.js';
-import { localTime, outputOf, size } from './output.js';
+import { count, localTime, missingWords, outputOf, size } from './output.js';
 
 export function addStatus(program: Command): void {
 	program
@@ -15,7 +15,9 @@ export function addStatus(program: Command): void {
 			const output = outputOf(command);
 			const access = await openProfile(findProfile(profile));
 			for (const warning of access.warnings) output.note(warning);
-			const { collection, unusable, close } = await openSnapshots(access, (message) => output.note(message));
+			const { collection, unusable, missing, close } = await openSnapshots(access, (message) =>
+				output.note(message),
+			);
 			const reasons = new Map(unusable.map(({ set, reason }) => [set, reason]));
 			let bytes = 0;
 			collection.chains.forEach((chain, i) => {
@@ -23,30 +25,30 @@ export function addStatus(program: Command): void {
 				bytes += total;
 				const newest = chain === collection.newest ? ', the newest' : '';
 				if (!output.json) {
-					output.result(`Chain ${i + 1}${newest}: ${chain.sets.length} sets, ${size(total)}`, {});
+					output.result(`Chain ${i + 1}${newest}: ${count(chain.sets.length, 'set')}, ${size(total)}`, {});
 				}
 				for (const set of chain.sets) {
 					const reason = reasons.get(set);
 					const unusableWords = reason ? `  cannot be shown: ${reason}` : '';
 					output.result(
 						`  ${localTime(set.time)}  ${set.kind === 'full' ? 'full       ' : 'incremental'}  ` +
-							`${set.volumes.length} volumes, ${size(bytesOf(set))}, ${age(set.time)} ago${unusableWords}`,
+							`${count(set.volumes.length, 'volume')}, ${size(bytesOf(set))}, ${age(set.time)} ago${unusableWords}`,
 						{ chain: i + 1, ...described(set), ...(reason ? { unusable: reason } : {}) },
 					);
 				}
 			});
-			const reason = 'it has no manifest: a run was interrupted, or still goes on';
-			const incomplete = collection.incomplete.map((set) => ({ ...set, reason }));
+			const incomplete = collection.incomplete.map((set) => ({ ...set, reason: whyIncomplete(set) }));
 			for (const { reason: why, ...set } of [...incomplete, ...collection.orphaned]) {
 				output.result(`Orphan ${localTime(set.time)}: ${why}`, { orphan: why, ...described(set) });
 			}
 			for (const name of collection.unsupported)
 				output.result(`Encrypted by gpgsm, which tsdup does not open: ${name}`, { unsupported: name });
+			if (missing.length > 0) output.warn(missingWords(missing));
 			const sets = collection.chains.reduce((sum, chain) => sum + chain.sets.length, 0);
 			const orphans = collection.incomplete.length + collection.orphaned.length;
 			output.summary(
-				`${access.target.url}: ${collection.chains.length} chains, ${sets} sets, ${size(bytes)}, ${orphans} orphans, ` +
-					`${collection.foreign} foreign objects`,
+				`${access.target.url}: ${count(collection.chains.length, 'chain')}, ${count(sets, 'set')}, ${size(bytes)}, ` +
+					`${count(orphans, 'orphan')}, ${count(collection.foreign, 'foreign object')}`,
 				{
 					target: access.target.url,
 					chains: collection.chains.length,
@@ -58,6 +60,12 @@ export function addStatus(program: Command): void {
 			);
 			close();
 		});
+}
+
+function whyIncomplete(set: BackupSet): string {
+	if (set.volumes.length > 0 || set.sigtar)
+		return 'it has no manifest: a run was interrupted, or still goes on';
+	return 'only its index segment is left';
 }
 
 function described(set: BackupSet): object {

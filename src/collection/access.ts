@@ -28,6 +28,8 @@ export interface Access {
 	readonly opener: Opener;
 	/** Of the objects that belong to this collection. */
 	readonly nameForms: NameForms;
+	/** Whether its objects should be encrypted. */
+	readonly encrypted: boolean;
 	/** Holds this collection's index and caches. */
 	readonly cacheDir: string;
 	/** One sentence each. */
@@ -66,6 +68,9 @@ export async function openProfile(dir: string, { create = false } = {}): Promise
 	const opener = new Opener({ passphrase, secretKeys: await readSecretKeys(conf.dir), gpg });
 	const warnings = [...conf.warnings, ...parameters.warnings];
 	if (protection.kind === 'none' && protection.warning) warnings.push(protection.warning);
+	const signer = conf.values.GPG_KEY_SIGN;
+	if (signer && signer !== 'disabled')
+		warnings.push('GPG_KEY_SIGN has no effect: tsdup does not sign backups yet');
 	return {
 		...(await open(
 			storage ? { ...location, storageClass: storage } : location,
@@ -73,6 +78,7 @@ export async function openProfile(dir: string, { create = false } = {}): Promise
 			create,
 		)),
 		name: conf.name,
+		encrypted: protection.kind !== 'none',
 		opener,
 		conf,
 		parameters,
@@ -90,7 +96,13 @@ export async function openProfile(dir: string, { create = false } = {}): Promise
 export async function openUrl(url: string): Promise<Access> {
 	const location = parseTargetUrl(url);
 	const opener = new Opener({ passphrase: process.env.PASSPHRASE, gpg: new Gpg() });
-	return { ...(await open(location, standardForms, false)), name: describe(location), opener, warnings: [] };
+	return {
+		...(await open(location, standardForms, false)),
+		name: describe(location),
+		encrypted: Boolean(process.env.PASSPHRASE),
+		opener,
+		warnings: [],
+	};
 }
 
 async function open(

@@ -70,13 +70,14 @@ export function link(sets: readonly BackupSet[], all: readonly BackupSet[]): Lin
  * The chains as they are when sets of which only the manifest is lost take their places again. A sigtar is stored
  * after the last volume, so a set that has one was stored whole; without it, an interrupted run cannot be told from
  * a loss, and the set stays out.
+ * @param may whether a set without its manifest may take its place
  */
-export function mend(collection: Collection): Linked {
+export function mend(collection: Collection, may: (set: BackupSet) => boolean = () => true): Linked {
 	const { chains, orphaned, incomplete } = collection;
 	const complete = [...chains.flatMap((chain) => chain.sets), ...orphaned];
 	const all = [...complete, ...incomplete].sort(byTime);
 	return link(
-		all.filter((set) => set.complete || lacksOnlyManifest(set)),
+		all.filter((set) => set.complete || (lacksOnlyManifest(set) && may(set))),
 		all,
 	);
 }

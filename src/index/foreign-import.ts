@@ -14,11 +14,11 @@ import { volumeId } from './extents.js';
 import { addForeign } from './foreign.js';
 import type { Index } from './index.js';
 import { formOf, plainBytes } from './plain.js';
-import { inTransaction, SetImport } from './set-import.js';
+import { inTransaction, type ObjectKey, SetImport } from './set-import.js';
 
 export interface ForeignSource {
 	readonly target: Target;
-	readonly opener: Opener;
+	readonly opener: Pick<Opener, 'sessionKey' | 'gpg'>;
 	/** Told what is lost but can be done without. */
 	readonly note: (message: string) => void;
 }
@@ -33,11 +33,11 @@ export async function importForeign(
 	chain: number,
 	source: ForeignSource,
 ): Promise<void> {
-	const manifest = await readManifest(set, source);
+	const { manifest, key } = await readManifest(set, source);
 	const takeFrom = (objects: readonly SetObject[]) =>
 		inTransaction(index, set.time, async () => {
 			const { kind, time, start } = set;
-			const taken = new SetImport(index, { kind, time, start, chain }, null);
+			const taken = new SetImport(index, { kind, time, start, chain }, key);
 			addObjects(index, set, manifest);
 			for (const object of objects) await takeMembers(taken, set, object, source);
 		});
@@ -56,21 +56,33 @@ export async function importForeign(
 }
 
 /** null when it is lost, damaged or not to be had: the volumes say themselves what is in them. */
-async function readManifest(set: BackupSet, source: ForeignSource): Promise<Manifest | null> {
+async function readManifest(
+	set: BackupSet,
+	source: ForeignSource,
+): Promise<{ manifest: Manifest | null; key: ObjectKey | null }> {
+	let key: ObjectKey | null = null;
+	const opener = {
+		gpg: source.opener.gpg,
+		sessionKey: async (header: Buffer) => {
+			const session = await source.opener.sessionKey(header);
+			key = { header, key: session.key };
+			return session;
+		},
+	};
 	try {
 		if (!set.manifest) throw new MissingObjectError('it is not on the target');
 		const chunks: Buffer[] = [];
 		let length = 0;
-		for await (const chunk of open(set.manifest, source)) {
+		for await (const chunk of open(set.manifest, { ...source, opener })) {
 			length += chunk.length;
 			if (length > MANIFEST_LIMIT) throw new DamageError(`${set.manifest.name} is too large for a manifest.`);
 			chunks.push(chunk);
 		}
-		return parseManifest(Buffer.concat(chunks), set.manifest.name);
+		return { manifest: parseManifest(Buffer.concat(chunks), set.manifest.name), key };
 	} catch (error) {
 		if (!isLoss(error)) throw error;
 		source.note(`The manifest of ${date(set)} is lost: ${lower((error as Error).message)}`);
-		return null;
+		return { manifest: null, key: null };
 	}
 }
 

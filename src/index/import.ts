@@ -7,7 +7,7 @@ import { DamageError } from '../errors.js';
 import { totalLength, volumeSetTime } from './extents.js';
 import type { Index } from './index.js';
 import { parseLine, type SegmentLine } from './segment.js';
-import { inTransaction, type SegmentKey, SetImport } from './set-import.js';
+import { inTransaction, type ObjectKey, SetImport } from './set-import.js';
 
 /**
  * @param chunks the segment's decrypted bytes; authentic only when the iterator ends without error
@@ -17,7 +17,7 @@ export function importSegment(
 	index: Index,
 	setTime: number,
 	chunks: AsyncIterable<Buffer>,
-	key: SegmentKey | null,
+	key: ObjectKey | null,
 ): Promise<void> {
 	return inTransaction(index, setTime, async () => {
 		const reader = new SegmentReader(index, setTime, key);
@@ -44,12 +44,12 @@ async function* lines(chunks: AsyncIterable<Buffer>): AsyncIterable<string> {
 class SegmentReader {
 	readonly #index: Index;
 	readonly #setTime: number;
-	readonly #key: SegmentKey | null;
+	readonly #key: ObjectKey | null;
 	#set: SetImport | null = null;
 	#entries = 0;
 	#ended = false;
 
-	constructor(index: Index, setTime: number, key: SegmentKey | null) {
+	constructor(index: Index, setTime: number, key: ObjectKey | null) {
 		this.#index = index;
 		this.#setTime = setTime;
 		this.#key = key;

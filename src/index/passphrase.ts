@@ -10,8 +10,8 @@ import type { Index } from './index.js';
 export async function checkPassphrase(index: Index, opener: Opener): Promise<void> {
 	const row = index.db
 		.prepare(
-			`SELECT segment_header AS header, segment_key AS key FROM sets
-			WHERE segment_header IS NOT NULL ORDER BY time DESC LIMIT 1`,
+			`SELECT key_header AS header, session_key AS key FROM sets
+			WHERE key_header IS NOT NULL ORDER BY time DESC LIMIT 1`,
 		)
 		.get() as { header: Buffer; key: Buffer } | undefined;
 	if (!row || !isPassphrase(row.header)) return;

@@ -23,7 +23,7 @@ export function plainBytes(
 	name: string,
 	form: ObjectForm,
 	open: () => AsyncIterable<Buffer>,
-	opener: Opener,
+	opener: Pick<Opener, 'sessionKey' | 'gpg'>,
 ): AsyncIterable<Buffer> {
 	if (form === 'gpg') return decryptObject(name, open, opener);
 	return form === 'gz' ? gunzip(name, open()) : open();

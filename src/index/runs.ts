@@ -4,14 +4,14 @@
  */
 import type { SetName } from '../collection/names.js';
 import type { Index } from './index.js';
-import type { SegmentKey } from './set-import.js';
+import type { ObjectKey } from './set-import.js';
 
 export interface Run {
 	readonly set: SetName;
 	/** Whether its segment lies, complete, in the pending folder. */
 	readonly segmentReady: boolean;
 	/** Of that segment; null when it is not encrypted. */
-	readonly segmentKey: SegmentKey | null;
+	readonly segmentKey: ObjectKey | null;
 }
 
 export function beginRun(index: Index, set: SetName): void {
@@ -21,7 +21,7 @@ export function beginRun(index: Index, set: SetName): void {
 }
 
 /** From here on, the set's segment can be had from the pending folder. Comes before the manifest goes to the target. */
-export function segmentReady(index: Index, set: SetName, key: SegmentKey | null): void {
+export function segmentReady(index: Index, set: SetName, key: ObjectKey | null): void {
 	index.db
 		.prepare('UPDATE runs SET segment_header = ?, segment_key = ? WHERE time = ?')
 		.run(key?.header ?? NONE, key?.key ?? NONE, set.time);

@@ -17,8 +17,8 @@ CREATE TABLE sets (
 	kind TEXT NOT NULL,            -- 'full' or 'inc'
 	start INTEGER,                 -- the set it builds on; NULL for a full
 	chain INTEGER NOT NULL,        -- time of the chain's full set
-	segment_header BLOB,           -- ESK packets of its segment: proves a passphrase without asking the target
-	segment_key BLOB
+	key_header BLOB,               -- ESK packets of its segment or manifest, and the session key that they
+	session_key BLOB               -- gave: proves a passphrase without asking the target
 );
 -- How volumes are read from the middle. id: see volumeId in extents.ts; number 0 is the sigtar.
 CREATE TABLE volumes (

@@ -3,7 +3,7 @@
  * target. `SegmentLine` is one line; writing and reading them is all that happens here.
  */
 import { DamageError } from '../errors.js';
-import type { StoredVolume } from '../volume/frame.js';
+import { FRAME_LENGTH, type StoredVolume } from '../volume/frame.js';
 import type { Metadata, SignatureRef } from './entry.js';
 import type { Extent } from './extents.js';
 
@@ -99,22 +99,22 @@ function fromJson(json: any): SegmentLine {
 			path: fromText(json.path),
 			metadata: {
 				type: entryType(json.type),
-				mode: integer(json.mode),
-				uid: integer(json.uid),
-				gid: integer(json.gid),
+				mode: natural(json.mode, 0o7777),
+				uid: natural(json.uid, MOST_32_BITS),
+				gid: natural(json.gid, MOST_32_BITS),
 				uname: fromText(json.uname),
 				gname: fromText(json.gname),
 				mtime: integer(json.mtime),
 				mtimeNs: json.ns === undefined ? null : integer(json.ns),
-				size: link ? link.length : json.size === undefined ? 0 : integer(json.size),
+				size: link ? link.length : json.size === undefined ? 0 : natural(json.size),
 				link,
-				devMajor: json.dev ? integer(json.dev[0]) : 0,
-				devMinor: json.dev ? integer(json.dev[1]) : 0,
+				devMajor: json.dev ? natural(json.dev[0], MOST_32_BITS) : 0,
+				devMinor: json.dev ? natural(json.dev[1], MOST_32_BITS) : 0,
 			},
 			extents: extents(json.extents ?? []),
 			delta: json.delta ? extents(json.delta) : null,
 			signature: json.sig
-				? { volume: integer(json.sig[0]), offset: integer(json.sig[1]), length: integer(json.sig[2]) }
+				? { volume: natural(json.sig[0]), offset: natural(json.sig[1]), length: natural(json.sig[2]) }
 				: null,
 		};
 	}
@@ -125,16 +125,17 @@ function fromJson(json: any): SegmentLine {
 			id: integer(json.volume),
 			volume: {
 				name: String(json.name),
-				size: integer(json.size),
+				size: natural(json.size),
 				sha1: String(json.sha1),
 				key: json.key === null ? null : Buffer.from(String(json.key), 'base64'),
-				body: integer(json.body),
-				tarLength: integer(json.tarLength),
+				body: natural(json.body),
+				tarLength: natural(json.tarLength),
 				frames: json.frames.map(([tarOffset, tarLength, offset, length, digest]: unknown[]) => ({
-					tarOffset: integer(tarOffset),
-					tarLength: integer(tarLength),
-					offset: integer(offset),
-					length: integer(length),
+					tarOffset: natural(tarOffset),
+					tarLength: natural(tarLength, FRAME_LENGTH),
+					offset: natural(offset),
+					// What does not compress grows by far less.
+					length: natural(length, 2 * FRAME_LENGTH),
 					digest: Buffer.from(String(digest), 'base64'),
 				})),
 			},
@@ -175,6 +176,15 @@ function integer(value: unknown): number {
 	return value as number;
 }
 
+const MOST_32_BITS = 2 ** 32 - 1;
+
+/** From 0 to `most`. */
+function natural(value: unknown, most = Number.MAX_SAFE_INTEGER): number {
+	const number = integer(value);
+	if (number < 0 || number > most) throw new Error('out of range');
+	return number;
+}
+
 function entryType(value: unknown): Metadata['type'] {
 	switch (value) {
 		case 'file':
@@ -196,7 +206,7 @@ function extents(flat: unknown[]): Extent[] {
 	if (flat.length % 3 !== 0) throw new Error('extents not in threes');
 	const result: Extent[] = [];
 	for (let i = 0; i < flat.length; i += 3) {
-		result.push({ length: integer(flat[i]), volume: integer(flat[i + 1]), offset: integer(flat[i + 2]) });
+		result.push({ length: natural(flat[i]), volume: natural(flat[i + 1]), offset: natural(flat[i + 2]) });
 	}
 	return result;
 }

@@ -9,8 +9,8 @@ import { type Extent, encodeExtents } from './extents.js';
 import { type Index, STILL_SHOWN } from './index.js';
 import { Nodes } from './nodes.js';
 
-/** The protection of a segment, kept so that a passphrase can be checked without asking the target. */
-export interface SegmentKey {
+/** The protection of one of a set's objects, kept so that a passphrase can be checked without asking the target. */
+export interface ObjectKey {
 	header: Buffer;
 	key: Buffer;
 }
@@ -54,7 +54,7 @@ export class SetImport {
 	readonly #close: Statement;
 	readonly #addVersion: Statement;
 
-	constructor(index: Index, set: SetRow, key: SegmentKey | null) {
+	constructor(index: Index, set: SetRow, key: ObjectKey | null) {
 		this.#index = index;
 		this.#set = set;
 		this.#nodes = new Nodes(index);
@@ -67,7 +67,7 @@ export class SetImport {
 			VALUES (?, ?, ?, ${STILL_SHOWN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		);
 		db.prepare(
-			'INSERT INTO sets (time, kind, start, chain, segment_header, segment_key) VALUES (?, ?, ?, ?, ?, ?)',
+			'INSERT INTO sets (time, kind, start, chain, key_header, session_key) VALUES (?, ?, ?, ?, ?, ?)',
 		).run(set.time, set.kind, set.start, set.chain, key?.header ?? null, key?.key ?? null);
 	}
 

@@ -3,9 +3,10 @@
  * segments. Reads the target only; costs one listing, and one object for each set that is new to this host.
  */
 
+import { mend } from '../collection/chains.js';
 import { segmentName } from '../collection/names.js';
 import { type BackupSet, type Collection, collect } from '../collection/sets.js';
-import { DamageError, KeyError, MissingObjectError } from '../errors.js';
+import { DamageError, KeyError, MissingObjectError, type TsdupError, UnsupportedError } from '../errors.js';
 import { readMessage } from '../openpgp/message.js';
 import type { Opener } from '../openpgp/opener.js';
 import { AES_256 } from '../openpgp/session-key.js';
@@ -16,7 +17,7 @@ import { importSegment } from './import.js';
 import type { Index } from './index.js';
 import { plainBytes } from './plain.js';
 import { openRuns, type Run } from './runs.js';
-import type { SegmentKey } from './set-import.js';
+import type { ObjectKey } from './set-import.js';
 
 export interface SyncOptions {
 	index: Index;
@@ -30,67 +31,85 @@ export interface SyncOptions {
 	withoutKeys: boolean;
 	/** Told what is lost but can be done without. */
 	note: (message: string) => void;
+	/** Whether the collection is encrypted: a segment that is not is no segment of it. */
+	encrypted: boolean;
 }
 
 export interface Synced {
 	collection: Collection;
 	/** Complete sets that cannot be shown, and why. */
 	unusable: { set: BackupSet; reason: string }[];
+	/** Objects that the index knows and the target lacks: what lies in them cannot be read. */
+	missing: string[];
 }
 
-/** @throws TargetError; KeyError when the passphrase or key does not open a segment */
+/** @throws TargetError; KeyError when no passphrase or key here opens any of the sets */
 export async function sync(options: SyncOptions): Promise<Synced> {
 	const { index, target } = options;
-	const collection = collect(await target.list(), options.nameForms);
-	const complete = collection.chains.flatMap((chain) => chain.sets);
-	forgetAllBut(index, new Set(complete.map((set) => set.time)));
-	const known = new Set(index.sets().map((set) => set.time));
+	const objects = await target.list();
+	const collection = collect(objects, options.nameForms);
 	const runs = new Map(openRuns(index).map((run) => [run.set.time, run]));
+	// A set of this host that was not committed is not one that lost its manifest: the next backup sweeps it.
+	const chains = mend(collection, (set) => !runs.has(set.time)).chains;
+	forgetAllBut(index, new Set(chains.flatMap((chain) => chain.sets.map((set) => set.time))));
+	const known = new Set(index.sets().map((set) => set.time));
 	const unusable: Synced['unusable'] = [];
-	for (const chain of collection.chains) {
-		let broken: string | null = null;
+	let locked: KeyError | null = null;
+	for (const chain of chains) {
+		let broken: TsdupError | null = null;
 		for (const set of chain.sets) {
 			if (known.has(set.time)) continue;
 			broken ??= await takeIn(options, set, chain.start, runs.get(set.time));
-			if (broken) unusable.push({ set, reason: broken });
+			if (broken) unusable.push({ set, reason: broken.message });
+			if (broken instanceof KeyError) locked ??= broken;
 		}
 	}
-	return { collection, unusable };
+	// One set that opens proves the passphrase or key: the others were made with another, or are damaged.
+	if (locked && !options.withoutKeys && index.sets().length === 0) throw locked;
+	return { collection, unusable, missing: missing(index, new Set(objects.map(({ name }) => name))) };
 }
 
-/** @returns why the set cannot be shown; null when it can */
+/** @returns why the set cannot be shown; null when it can. @throws TargetError */
 async function takeIn(
 	options: SyncOptions,
 	set: BackupSet,
 	chain: number,
 	run: Run | undefined,
-): Promise<string | null> {
+): Promise<TsdupError | null> {
+	const { pending, target, encrypted, note } = options;
+	if (encrypted && !isEncrypted(set)) {
+		// Whoever may write to the target could otherwise show what he likes.
+		return new DamageError(
+			'it is not encrypted, though the profile says so; `mount --target` shows it all the same',
+		);
+	}
 	// This host's own copy first: a host that has only the public key could not open the one on the target.
 	if (run?.segmentReady) {
 		const name = segmentName(set, set.manifest?.encrypted ? 'gpg' : 'none');
-		const failed = await attempt(() => takeSegment(options, set.time, options.pending, name, run.segmentKey));
-		if (!failed) return null;
+		if (!(await attempt(() => takeSegment(options, set.time, pending, name, run.segmentKey)))) return null;
 	}
 	const { segment } = set;
 	if (segment) {
-		const failed = await attempt(
-			() => takeSegment(options, set.time, options.target, segment.name, null),
-			options,
-		);
+		const failed = await attempt(() => takeSegment(options, set.time, target, segment.name, null));
 		if (!failed) return null;
-		options.note(`The index segment of ${new Date(set.time * 1000).toISOString()} cannot be used: ${failed}`);
+		note(`${segment.name} cannot be used: ${failed.message}`);
 	}
-	return attempt(() => importForeign(options.index, set, chain, options), options);
+	return attempt(() => importForeign(options.index, set, chain, options));
 }
 
-/** @returns what is wrong with the segment; null when nothing is */
-async function attempt(act: () => Promise<void>, options?: SyncOptions): Promise<string | null> {
+function isEncrypted({ volumes, manifest, sigtar, segment }: BackupSet): boolean {
+	return [...volumes, manifest, sigtar, segment].every((object) => object?.encrypted ?? true);
+}
+
+/** @returns what is wrong with the set's objects; null when nothing is. @throws TargetError and what is no TsdupError */
+async function attempt(act: () => Promise<void>): Promise<TsdupError | null> {
 	try {
 		await act();
 		return null;
 	} catch (error) {
-		const isDamage = error instanceof DamageError || error instanceof MissingObjectError;
-		if (isDamage || (error instanceof KeyError && options?.withoutKeys)) return error.message;
+		for (const kind of [DamageError, MissingObjectError, KeyError, UnsupportedError]) {
+			if (error instanceof kind) return error;
+		}
 		throw error;
 	}
 }
@@ -105,7 +124,7 @@ export async function takeSegment(
 	setTime: number,
 	from: Target,
 	name: string,
-	known: SegmentKey | null,
+	known: ObjectKey | null,
 ): Promise<void> {
 	if (!name.endsWith('.gpg')) {
 		await importSegment(
@@ -116,7 +135,7 @@ export async function takeSegment(
 		);
 		return;
 	}
-	const used: SegmentKey = known ?? { header: Buffer.alloc(0), key: Buffer.alloc(0) };
+	const used: ObjectKey = known ?? { header: Buffer.alloc(0), key: Buffer.alloc(0) };
 	const chunks = readMessage(from.stream(name), async (header) => {
 		if (known) return { algorithm: AES_256, key: known.key };
 		const session = await opener.sessionKey(header);
@@ -147,4 +166,12 @@ function forgetAllBut(index: Index, times: ReadonlySet<number>): void {
 		}
 		for (const chain of gone) db.prepare('DELETE FROM versions WHERE chain = ?').run(chain);
 	}).immediate();
+}
+
+function missing({ db }: Index, present: ReadonlySet<string>): string[] {
+	const names = db
+		.prepare('SELECT name FROM volumes WHERE cached = 0 UNION ALL SELECT name FROM foreign_objects')
+		.pluck()
+		.all() as string[];
+	return names.filter((name) => !present.has(name));
 }

@@ -74,14 +74,15 @@ export class Opener {
 			}
 			try {
 				const binaryMessage = Buffer.concat(pkesk.map(({ raw }) => raw));
-				const message = await openpgp.readMessage({ binaryMessage });
-				const keys = await openpgp.decryptSessionKeys({ message, decryptionKeys: key, config: keyPolicy });
-				const [first] = keys;
-				if (first?.algorithm) {
-					return { algorithm: openpgp.enums.symmetric[first.algorithm], key: Buffer.from(first.data) };
+				const { packets } = await openpgp.readMessage({ binaryMessage });
+				for (const packet of packets) {
+					const found = await unwrap(packet as unknown as PkeskPacket, key, (why) => {
+						// To be expected with a hidden recipient, who may be any of the keys.
+						reasons.push(`${locked.getKeyID().toHex().toUpperCase()}: ${why}`);
+					});
+					if (found !== null) return found;
 				}
 			} catch (cause) {
-				// To be expected with a hidden recipient, who may be any of the keys.
 				reasons.push(`${locked.getKeyID().toHex().toUpperCase()}: ${(cause as Error).message}`);
 			}
 		}
@@ -151,6 +152,35 @@ export class Opener {
 interface EncryptedKey {
 	readonly raw: Buffer;
 	readonly body: Buffer;
+}
+
+/**
+ * What OpenPGP.js keeps of a PKESK packet, which its types leave out. Its public `decryptSessionKeys` is no use here: it
+ * refuses ciphers that the key does not prefer, and asks an expired key for no preference at all; and old backups have both.
+ */
+interface PkeskPacket {
+	readonly publicKeyID: openpgp.KeyID;
+	readonly sessionKeyAlgorithm: number;
+	readonly sessionKey: Uint8Array;
+	decrypt(keyPacket: openpgp.SecretKeyPacket | openpgp.SecretSubkeyPacket): Promise<void>;
+}
+
+async function unwrap(
+	packet: PkeskPacket,
+	key: openpgp.PrivateKey,
+	failed: (why: string) => void,
+): Promise<SessionKey | null> {
+	// Without a date: an expired key still opens what was encrypted to it.
+	const parts = await key.getDecryptionKeys(packet.publicKeyID, null, undefined, keyPolicy);
+	for (const { keyPacket } of parts) {
+		try {
+			await packet.decrypt(keyPacket as openpgp.SecretKeyPacket | openpgp.SecretSubkeyPacket);
+			return { algorithm: packet.sessionKeyAlgorithm, key: Buffer.from(packet.sessionKey) };
+		} catch (cause) {
+			failed((cause as Error).message);
+		}
+	}
+	return null;
 }
 
 /** One that only GnuPG opens, if anyone; `error` says why. */

@@ -2,7 +2,7 @@
  * Writes an entry of a snapshot, with everything below it, into the file system. Nothing that exists is overwritten; what
  * cannot be restored is reported and the rest goes on. Contents come first, then a directory's own metadata.
  */
-import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs';
+import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, unlinkSync, writeSync } from 'node:fs';
 import { DamageError, TsdupError, UsageError } from '../errors.js';
 import type { Entry, SnapshotSet } from '../index/entry.js';
 import type { Snapshots } from '../snapshots/snapshots.js';
@@ -83,6 +83,10 @@ async function restoreFile(job: Job, entry: Entry, path: Buffer): Promise<void> 
 			offset += bytes.length;
 			job.report.bytes += bytes.length;
 		}
+	} catch (error) {
+		// What came back is no whole file, and must not look like one.
+		unlinkSync(path);
+		throw error;
 	} finally {
 		closeSync(fd);
 	}

@@ -21,13 +21,15 @@ export interface OpenCollection extends Synced {
 
 /** @param note told what is lost but can be done without. @throws KeyError when the passphrase or key is wrong; TargetError */
 export async function openSnapshots(
-	{ target, nameForms, opener, cacheDir }: Access,
+	access: Access,
 	note: (message: string) => void,
 ): Promise<OpenCollection> {
+	const { target, nameForms, opener, cacheDir, encrypted } = access;
 	const index = new Index(join(cacheDir, 'index.sqlite'));
 	try {
 		const pending = new FolderTarget(join(cacheDir, 'pending'));
-		const synced = await sync({ index, target, nameForms, opener, pending, withoutKeys: false, note });
+		const options = { index, target, nameForms, opener, pending, encrypted, note };
+		const synced = await sync({ ...options, withoutKeys: false });
 		await checkPassphrase(index, opener);
 		const { content, resolver } = openContent(index, { target, opener, cacheDir }, BLOCKS_LIMIT);
 		return { ...synced, snapshots: new Snapshots(index, content, resolver), close: () => index.close() };

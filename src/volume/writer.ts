@@ -23,6 +23,9 @@ const gzip = promisify(zlib.gzip);
 /** Frames that are being compressed or wait for their turn to be written: the threads of libuv's pool. */
 const IN_FLIGHT = 4;
 
+/** How much of its tar a volume is taken to have while none of its frames is compressed yet: between text and media. */
+const FIRST_GUESS = 0.5;
+
 const SEIPD_TAG = 18;
 /** Compressed data packet: old format, indeterminate length, algorithm ZIP. */
 const COMPRESSED = Buffer.from([0xa3, 0x01]);
@@ -42,6 +45,8 @@ export class VolumeWriter {
 	#key: Buffer | null = null;
 	#body = 0;
 	#storedBytes = 0;
+	/** Tar bytes whose frames are with the object writer. */
+	#emittedLength = 0;
 	#tarLength = 0;
 	/** Room for the prefix, then the tar bytes of the frame that is being filled. */
 	#buffer = newBuffer();
@@ -68,6 +73,13 @@ export class VolumeWriter {
 	/** Bytes given to the object writer so far; lags behind `tarLength` by the frames in flight. */
 	get storedBytes(): number {
 		return this.#storedBytes;
+	}
+
+	/** What the object would have if it ended now: frames in flight are taken to compress as those before them did. */
+	get expectedBytes(): number {
+		const emitted = this.#seipd?.payloadLength ?? this.#storedBytes;
+		const ratio = this.#emittedLength > 0 ? emitted / this.#emittedLength : FIRST_GUESS;
+		return emitted + (this.#tarLength - this.#emittedLength) * ratio;
 	}
 
 	/**
@@ -167,6 +179,7 @@ export class VolumeWriter {
 		const offset = this.#seipd ? this.#seipd.payloadLength : this.#storedBytes;
 		if (this.#seipd) await this.#seipd.write(piece);
 		else await this.#store(piece);
+		this.#emittedLength += tarLength;
 		if (tarLength > 0) this.#frames.push({ tarOffset, tarLength, offset, length: piece.length, digest });
 	}
 

@@ -1,0 +1,192 @@
+/** What an action costs: the exact list of requests that go to the target. Storage is billed, and waited for, by them. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { parseName } from '../src/collection/names.js';
+import type { Request } from '../src/target/recording.js';
+import { profile, type Sandbox, sandbox, tsdup } from './cli.js';
+import { startRadosgw } from './radosgw.js';
+
+const run = promisify(execFile);
+
+/** A megabyte of tar and what stands before it: the most that reading one small file may fetch, bytes. */
+const ONE_FRAME = 1.1 * 2 ** 20;
+
+for (const kind of ['file', 's3'] as const) {
+	describe(kind === 'file' ? 'a folder' : 'S3', () => {
+		const box = sandbox();
+		const source = join(box.dir, 'source');
+		const mountpoint = join(box.dir, 'mnt');
+		const small = join(mountpoint, 'latest/folder/small-7');
+		const content = (name: string) => readFileSync(join(source, name));
+
+		test('a profile and a first full backup', async () => {
+			const target = kind === 'file' ? folderConf(box) : await bucketConf();
+			profile(box, 'p', `SOURCE='${source}'\nGPG_PW='a passphrase of the request test'\n${target}`);
+			mkdirSync(join(source, 'folder'), { recursive: true });
+			mkdirSync(mountpoint);
+			writeFileSync(join(source, 'big'), Buffer.alloc(3_000_000, 'some content that compresses a bit'));
+			for (let i = 0; i < 50; i++) writeFileSync(join(source, `folder/small-${i}`), `small file ${i}`);
+			assert.deepEqual(await requests(box, ['backup', 'p']), [
+				'list',
+				'put volume 1',
+				'put sigtar',
+				'put manifest',
+				'put segment',
+			]);
+		});
+
+		test('a backup of nothing new: one listing, and the four objects of a set in the order of a commit', async () => {
+			for (let i = 0; i < 2; i++) {
+				assert.deepEqual(await requests(box, ['backup', 'p']), [
+					'list',
+					'put volume 1',
+					'put sigtar',
+					'put manifest',
+					'put segment',
+				]);
+			}
+		});
+
+		test('a backup of one changed file also reads the part of the sigtar that holds its signature', async () => {
+			writeFileSync(join(source, 'folder/small-7'), 'small file 7, changed');
+			const all = await traced(box, ['backup', 'p']);
+			assert.deepEqual(all.map(inWords), [
+				'list',
+				'read sigtar',
+				'put volume 1',
+				'put sigtar',
+				'put manifest',
+				'put segment',
+			]);
+			assert.ok((all[1]?.length ?? 0) < ONE_FRAME);
+		});
+
+		test('a new file needs no signature', async () => {
+			writeFileSync(join(source, 'new'), 'new');
+			assert.deepEqual(await requests(box, ['backup', 'p']), [
+				'list',
+				'put volume 1',
+				'put sigtar',
+				'put manifest',
+				'put segment',
+			]);
+		});
+
+		test('a mount without a cache: one listing, and the segment of each set', async () => {
+			rmSync(box.env.XDG_CACHE_HOME as string, { recursive: true });
+			assert.deepEqual(await requests(box, ['mount', '-p', 'p', mountpoint]), [
+				'list',
+				...Array(5).fill('stream segment'),
+			]);
+		});
+
+		test('listing every snapshot, and df: nothing', async () => {
+			const before = trace(box).length;
+			const { stdout } = await run('ls', ['-lR', mountpoint]);
+			// The day's last one stands under its date alone, too.
+			assert.ok((stdout.match(/small-7$/gm)?.length ?? 0) > 5);
+			await run('df', [mountpoint]);
+			await run('find', [mountpoint, '-ls']);
+			assert.deepEqual(trace(box).slice(before), []);
+		});
+
+		test('reading one small file: one range of less than 1.1 MiB; reading it again: nothing', async () => {
+			const before = trace(box).length;
+			assert.equal((await run('cat', [small])).stdout, content('folder/small-7').toString());
+			const [read, ...more] = trace(box).slice(before);
+			assert.deepEqual([inWords(read as Request), more], ['read volume 1', []]);
+			assert.ok((read?.length ?? Number.POSITIVE_INFINITY) < ONE_FRAME);
+			await run('cat', [small]);
+			// The kernel keeps what it has seen; this asks tsdup again.
+			await run('dd', [`if=${small}`, 'iflag=direct', 'status=none']);
+			assert.equal(trace(box).length, before + 1);
+		});
+
+		test('many readers of one frame at once: one range', async () => {
+			const before = trace(box).length;
+			const files = [11, 12, 13, 14, 15, 16].map((i) => join(mountpoint, `latest/folder/small-${i}`));
+			await Promise.all(files.map((file) => run('cat', [file])));
+			assert.deepEqual(trace(box).slice(before).map(inWords), ['read volume 1']);
+		});
+
+		test('a whole large file: each of its frames once, in order', async () => {
+			const before = trace(box).length;
+			await run('cmp', [join(mountpoint, 'latest/big'), join(source, 'big')]);
+			const reads = trace(box).slice(before);
+			const offsets = reads.map(({ offset }) => offset as number);
+			assert.deepEqual(
+				offsets,
+				[...new Set(offsets)].sort((a, b) => a - b),
+			);
+			assert.ok(reads.length <= 4 && reads.every((read) => inWords(read) === 'read volume 1'));
+		});
+
+		test('mounted again: one listing; what was read before comes from the disk', async () => {
+			assert.deepEqual(await requests(box, ['umount', mountpoint]), []);
+			assert.deepEqual(await requests(box, ['mount', '-p', 'p', mountpoint]), ['list']);
+			const before = trace(box).length;
+			await run('cat', [small]);
+			await run('cmp', [join(mountpoint, 'latest/big'), join(source, 'big')]);
+			assert.equal(trace(box).length, before);
+			assert.deepEqual(await requests(box, ['umount', mountpoint]), []);
+		});
+
+		test('status, list and a dry run: one listing', async () => {
+			assert.deepEqual(await requests(box, ['status', 'p']), ['list']);
+			assert.deepEqual(await requests(box, ['list', 'p']), ['list']);
+			assert.deepEqual(await requests(box, ['backup', 'p', '--dry-run']), ['list']);
+		});
+
+		after(async () => {
+			box.remove();
+			if (kind === 's3') await (await startRadosgw()).stop();
+		});
+	});
+}
+
+function folderConf(box: Sandbox): string {
+	return `TARGET='file://${box.dir}/target'\n`;
+}
+
+async function bucketConf(): Promise<string> {
+	const server = await startRadosgw();
+	await server.createBucket('requests');
+	return [
+		`TARGET='s3:///requests/some/prefix'`,
+		`TARGET_USER='${server.accessKeyId}'`,
+		`TARGET_PASS='${server.secretAccessKey}'`,
+		`DUPL_PARAMS='--s3-endpoint-url ${server.endpoint}'`,
+	].join('\n');
+}
+
+/** Runs tsdup. @returns the requests that it made until it ended */
+async function traced(box: Sandbox, args: string[]): Promise<Request[]> {
+	const before = trace(box).length;
+	const env = { ...box.env, TSDUP_TRACE: join(box.dir, 'trace') };
+	const { code, stderr } = await tsdup(args, { env });
+	assert.equal(code, 0, stderr);
+	return trace(box).slice(before);
+}
+
+async function requests(box: Sandbox, args: string[]): Promise<string[]> {
+	return (await traced(box, args)).map(inWords);
+}
+
+/** All requests so far, those of mounts in the background, too. */
+function trace(box: Sandbox): Request[] {
+	const path = join(box.dir, 'trace');
+	if (!existsSync(path)) return [];
+	const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean);
+	return lines.map((line) => JSON.parse(line) as Request);
+}
+
+/** Without the times in names. */
+function inWords({ op, name }: Request): string {
+	if (name === undefined) return op;
+	const parsed = parseName(name);
+	return [op, parsed?.part ?? name, ...(parsed?.volume ? [parsed.volume] : [])].join(' ');
+}
