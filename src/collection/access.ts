@@ -28,7 +28,7 @@ export interface Access {
 	readonly opener: Opener;
 	/** Of the objects that belong to this collection. */
 	readonly nameForms: NameForms;
-	/** Whether its objects should be encrypted. */
+	/** Whether its objects must be encrypted: others are not shown. */
 	readonly encrypted: boolean;
 	/** Holds this collection's index and caches. */
 	readonly cacheDir: string;
@@ -99,7 +99,8 @@ export async function openUrl(url: string): Promise<Access> {
 	return {
 		...(await open(location, standardForms, false)),
 		name: describe(location),
-		encrypted: Boolean(process.env.PASSPHRASE),
+		// Whoever opens a bare URL wants to see what is there; a collection may hold both kinds.
+		encrypted: false,
 		opener,
 		warnings: [],
 	};
