@@ -1,6 +1,9 @@
 // librsync for src/rsync/: signatures and deltas, computed on libuv's thread pool.
 //
-// Exports two makers of jobs, signatureJob(blockLength) and deltaJob(signature). Both return a function
+// Exports signatures(contents, lengths, blockLengths) -> Promise<Buffer>: the signatures of several small files, whose
+// contents stand one after the other, in one go: a call for each would cost more than the work itself.
+//
+// And two makers of jobs, signatureJob(blockLength) and deltaJob(signature). Both return a function
 // run(chunk, last) -> Promise<Buffer> that feeds the next bytes of a file and resolves to the output so far
 // available. A job is worked on by one thread at a time: run throws while an earlier call is not settled, and
 // after the last call or a failure. The chunk is read in place, so it must not change until the promise settles.
@@ -164,6 +167,67 @@ class Work : public Napi::AsyncWorker {
   std::vector<char> out_;
 };
 
+// One call of signatures(). Holds the contents, so they cannot be collected under the thread's feet.
+class Signatures : public Napi::AsyncWorker {
+ public:
+  struct File {
+    size_t length;
+    size_t block_length;
+  };
+
+  Signatures(Napi::Env env, Napi::Buffer<char> contents, std::vector<File> files)
+      : Napi::AsyncWorker(env, "tsdup:signatures"),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        contents_(Napi::Persistent(contents)),
+        bytes_(contents.Data()),
+        files_(std::move(files)) {}
+
+  Napi::Promise Promise() const { return deferred_.Promise(); }
+
+  void Execute() override {
+    const char* at = bytes_;
+    for (const File& file : files_) {
+      const JobHandle job(rs_sig_begin(file.block_length, kStrongLength, kMagic));
+      Feed(job.get(), at, file.length, true, out_);
+      at += file.length;
+    }
+  }
+
+  void OnOK() override { deferred_.Resolve(Napi::Buffer<char>::Copy(Env(), out_.data(), out_.size())); }
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Napi::Reference<Napi::Buffer<char>> contents_;
+  const char* bytes_;
+  std::vector<File> files_;
+  std::vector<char> out_;
+};
+
+Napi::Value NewSignatures(const Napi::CallbackInfo& info) {
+  if (info.Length() != 3 || !info[0].IsBuffer() || !info[1].IsArray() || !info[2].IsArray())
+    throw Napi::TypeError::New(info.Env(), "signatures(contents: Buffer, lengths: number[], blockLengths: number[])");
+  const auto contents = info[0].As<Napi::Buffer<char>>();
+  const auto lengths = info[1].As<Napi::Array>();
+  const auto block_lengths = info[2].As<Napi::Array>();
+  if (lengths.Length() != block_lengths.Length())
+    throw Napi::TypeError::New(info.Env(), "signatures: one block length for each length");
+  std::vector<Signatures::File> files;
+  size_t left = contents.Length();
+  for (uint32_t i = 0; i < lengths.Length(); i++) {
+    const int64_t length = lengths.Get(i).As<Napi::Number>().Int64Value();
+    const int64_t block_length = block_lengths.Get(i).As<Napi::Number>().Int64Value();
+    if (length < 0 || static_cast<size_t>(length) > left || block_length < 1)
+      throw Napi::RangeError::New(info.Env(), "signatures: lengths beyond the contents, or no block length");
+    left -= static_cast<size_t>(length);
+    files.push_back({static_cast<size_t>(length), static_cast<size_t>(block_length)});
+  }
+  auto* work = new Signatures(info.Env(), contents, std::move(files));
+  const Napi::Promise promise = work->Promise();
+  work->Queue();
+  return promise;
+}
+
 Napi::Function RunOf(Napi::Env env, std::shared_ptr<Job> job) {
   return Napi::Function::New(
       env,
@@ -200,6 +264,7 @@ Napi::Value NewDeltaJob(const Napi::CallbackInfo& info) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   // librsync would print its errors to stderr; they reach the caller as rejections instead.
   rs_trace_to([](rs_loglevel, const char*) {});
+  exports.Set("signatures", Napi::Function::New(env, NewSignatures, "signatures"));
   exports.Set("signatureJob", Napi::Function::New(env, NewSignatureJob, "signatureJob"));
   exports.Set("deltaJob", Napi::Function::New(env, NewDeltaJob, "deltaJob"));
   return exports;

@@ -139,20 +139,10 @@ function literal(plain: Buffer): Buffer {
 	return packet(11, Buffer.concat([Buffer.from('b\0\0\0\0\0'), plain]));
 }
 
-test('every encrypted object of the fixtures comes out as gpg decrypts it', async () => {
-	const names = [
-		'sym-08',
-		'sym-31',
-		'pubsign-08',
-		'ecc-08',
-		'hidden-08',
-		'symsign-08',
-		'nocomp-08',
-		'ocb-31',
-	];
+test('OCB objects, and those of a collection with two passphrases, come out as gpg decrypts them', async () => {
 	const other = new Opener({ passphrase: 'other-passphrase', gpg: gpgIn(empty) });
 	const objects: { path: string; by: Opener; secret: string }[] = [];
-	for (const name of [...names, 'twopass-08']) {
+	for (const name of ['symsign-08', 'ocb-31', 'twopass-08']) {
 		await run('tar', ['-C', folder, '-xf', join(fixtures, `${name}.tar.gz`)]);
 		for (const file of await readdir(join(folder, name))) {
 			if (!file.endsWith('.gpg')) continue;
@@ -164,19 +154,21 @@ test('every encrypted object of the fixtures comes out as gpg decrypts it', asyn
 			});
 		}
 	}
-	assert.equal(objects.length, 90);
+	assert.equal(objects.length, 18);
 	await eachOf(objects, async ({ path, by, secret }) => {
 		const expected = await gpg(full, ['--passphrase', secret, '--decrypt', path]);
 		assert.ok((await decrypt(await readFile(path), by)).equals(expected), path);
 	});
 });
 
-test('every cipher and compression of gpg, with and without MDC, is opened, and its session key told', async () => {
-	const kinds = ciphers.flatMap(([name, id]) =>
-		['zip', 'zlib', 'bzip2', 'none'].flatMap((compression) =>
-			[true, false].map((mdc) => ({ name, id, compression, mdc })),
-		),
-	);
+test('every cipher and every compression of gpg, with and without MDC, is opened, and its session key told', async () => {
+	const kinds = [true, false].flatMap((mdc) => [
+		...ciphers.map(([name, id]) => ({ name, id, compression: 'zip', mdc })),
+		...['zlib', 'bzip2', 'none'].flatMap((compression) => [
+			{ name: 'AES256', id: 9, compression, mdc },
+			{ name: 'CAST5', id: 3, compression, mdc },
+		]),
+	]);
 	await eachOf(kinds, async ({ name, id, compression, mdc }) => {
 		const message = await encrypt([
 			...(mdc ? [] : withoutMdc),
@@ -209,7 +201,7 @@ test('old ciphers are opened with keys of the profile that GnuPG lacks, and with
 		['--compress-algo', 'bzip2'],
 	];
 	await eachOf(
-		recipients.flatMap((to) => kinds.map((kind) => [...kind, ...to, '--encrypt'])),
+		recipients.map((to, i) => [...(kinds[i % kinds.length] ?? []), ...to, '--encrypt']),
 		async (args) => {
 			const message = await gpg(full, args, content);
 			assert.ok((await decrypt(message)).equals(content), args.join(' '));
@@ -240,25 +232,18 @@ test('markers, fillers, armor, old lengths and every digest of the passphrase ch
 	assert.ok((await decrypt(Buffer.concat([marker, plain, packet(61, randomBytes(50))]))).equals(content));
 	const path = join(folder, 'content');
 	await writeFile(path, content);
-	for (const kind of [[], withoutMdc, ['--cipher-algo', 'IDEA']]) {
-		for (const form of [[], ['--armor'], ['--armor', '--comment', 'x: y']]) {
+	for (const kind of [[], withoutMdc]) {
+		for (const form of [[], ['--armor', '--comment', 'x: y']]) {
 			const message = await gpg(empty, [...cheap, ...kind, ...form, '-o', '-', '--symmetric', path]);
 			assert.ok((await decrypt(message)).equals(content), [...kind, ...form].join(' '));
 		}
 	}
-	for (const digest of ['MD5', 'SHA1', 'RIPEMD160', 'SHA224', 'SHA256', 'SHA384', 'SHA512']) {
-		for (const mode of ['0', '1', '3']) {
-			const message = await encrypt([
-				'--s2k-digest-algo',
-				digest,
-				'--s2k-mode',
-				mode,
-				'--cipher-algo',
-				'3DES',
-			]);
-			assert.ok((await decrypt(message)).equals(content), `${digest} ${mode}`);
-		}
-	}
+	const digests = ['MD5', 'SHA1', 'RIPEMD160', 'SHA224', 'SHA256', 'SHA384', 'SHA512'];
+	await eachOf(digests, async (digest) => {
+		const mode = String(digests.indexOf(digest) % 2);
+		const message = await encrypt(['--s2k-digest-algo', digest, '--s2k-mode', mode, '--cipher-algo', '3DES']);
+		assert.ok((await decrypt(message)).equals(content), `${digest} ${mode}`);
+	});
 });
 
 test('OCB data of every length and chunk size is what gpg decrypts, and none of its bits may change', async () => {
@@ -336,17 +321,6 @@ test('without MDC altered bytes do come through, which is said beforehand; a cut
 	for (const length of [20, 30, 1000, 100_000, message.length - 1]) {
 		await assert.rejects(decrypt(message.subarray(0, length)), TsdupError, `${length}`);
 	}
-});
-
-test('an MDC that was taken off is not forgiven', async () => {
-	const message = await encrypt(
-		['--cipher-algo', 'CAST5', '--compress-algo', 'none'],
-		content.subarray(0, 50),
-	);
-	// SKESK of 15 octets, then one packet of definite length: without version, prefix repeats and MDC it would be tag 9.
-	assert.equal(message[15], newTag(18));
-	const body = message.subarray(17, -22);
-	await assert.rejects(decrypt(Buffer.concat([message.subarray(0, 15), packet(18, body)])), TsdupError);
 });
 
 test('a wrong passphrase is an error of the key that names the object, whatever the cipher', async () => {

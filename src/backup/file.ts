@@ -48,7 +48,7 @@ export async function storeFile(
 	metadata: Metadata,
 	basis: Basis | null,
 ): Promise<StoredFile> {
-	const first = readPiece(fd, Math.min(metadata.size + 1, PIECE_LENGTH));
+	const first = readPiece(fd, scratch.subarray(0, Math.min(metadata.size + 1, PIECE_LENGTH)));
 	const output = new Output(difftar, path, metadata, basis);
 	const block = blockLength(metadata.size);
 	if (first.length <= metadata.size && first.length < PIECE_LENGTH) {
@@ -153,12 +153,17 @@ class Output {
 	}
 }
 
+/**
+ * Where each file's beginning is read: one file is stored after the other, and whoever gets the bytes has used or copied
+ * them when it is stored.
+ */
+const scratch = Buffer.allocUnsafeSlow(PIECE_LENGTH);
+
 /** Reads until the buffer is full or the file ends: small files are read in one call, without leaving the thread. */
-function readPiece(fd: number, length: number): Buffer {
-	const buffer = Buffer.allocUnsafe(length);
+function readPiece(fd: number, buffer: Buffer): Buffer {
 	let filled = 0;
-	while (filled < length) {
-		const count = readSync(fd, buffer, filled, length - filled, null);
+	while (filled < buffer.length) {
+		const count = readSync(fd, buffer, filled, buffer.length - filled, null);
 		if (count === 0) break;
 		filled += count;
 	}

@@ -14,6 +14,8 @@ import { TsdupError } from '../errors.js';
 export type Run = (chunk: Buffer, last: boolean) => Promise<Buffer>;
 
 interface Native {
+	/** The signatures of files whose contents stand one after the other, joined; in one job on a pool thread. */
+	signatures(contents: Buffer, lengths: number[], blockLengths: number[]): Promise<Buffer>;
 	/** `blockLength` in bytes, at least 1. */
 	signatureJob(blockLength: number): Run;
 	/** Copies the signature; loads it in the first call of the job. */

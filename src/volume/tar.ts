@@ -149,7 +149,8 @@ function decode(text: Buffer): string {
 }
 
 function writeChecksum(block: Buffer): void {
-	const sum = block.reduce((total, byte) => total + byte, 0);
+	let sum = 0;
+	for (const byte of block) sum += byte;
 	block.write(`${sum.toString(8).padStart(6, '0')}\0`, 148, 'latin1');
 }
 
