@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import {
 	closeSync,
 	constants,
+	linkSync,
 	mkdirSync,
 	openSync,
 	readdirSync,
@@ -95,7 +96,7 @@ export class Bench {
 			let first = Number.POSITIVE_INFINITY;
 			const ms = () => Math.max(0, performance.now() - first);
 			while (child.exitCode === null) {
-				trace += readReady(fd);
+				trace += readReady(fd).text;
 				if (trace !== '') first = Math.min(first, performance.now());
 				if (trace !== '' && (await moment({ ms: ms(), trace }))) break;
 				await sleep(1);
@@ -109,6 +110,21 @@ export class Bench {
 			closeSync(fd);
 			rmSync(path);
 		}
+	}
+
+	/** Kills a backup when its sigtar or manifest is on the target and the request after that was not made. */
+	async killAfter(part: 'sigtar' | 'manifest'): Promise<{ done: boolean }> {
+		const gate = new Gate(join(this.#box.dir, 'gate'));
+		const before = new Set(await this.objects());
+		const child = startTsdup(['backup', 'p'], { env: { ...this.#box.env, TSDUP_TRACE: gate.path } });
+		const end = ended(child);
+		while (child.exitCode === null && !(await gate.letOneIn()).includes(`${part}.gpg`));
+		const appeared = (name: string) => !before.has(name) && parseName(name)?.part === part;
+		while (child.exitCode === null && !(await this.objects()).some(appeared)) await sleep(5);
+		child.kill('SIGKILL');
+		const { code, stderr } = await end;
+		assert.equal(code, 128 + 9, stderr);
+		return { done: false };
 	}
 
 	/** Names of the objects on the target; where it is a folder, of half-written ones, too. */
@@ -198,12 +214,50 @@ export class Bench {
 	}
 }
 
-function readReady(fd: number): string {
+/**
+ * A trace file that lets one request in at a time: a pipe that no one reads keeps its writer waiting. It is exchanged for
+ * a new one before it is read, so the request after that waits, too.
+ */
+class Gate {
+	readonly path: string;
+	#count = 0;
+
+	constructor(path: string) {
+		this.path = path;
+		this.#exchange();
+	}
+
+	/** @returns the request that was let in; empty when none was waiting */
+	async letOneIn(): Promise<string> {
+		const fd = openSync(`${this.path}.${this.#count}`, constants.O_RDONLY | constants.O_NONBLOCK);
+		try {
+			// Whoever waits has opened the old pipe.
+			this.#exchange();
+			for (let alone = 0; alone < 3; await sleep(1)) {
+				const { text, writer } = readReady(fd);
+				if (text !== '') return text;
+				alone = writer ? 0 : alone + 1;
+			}
+			return '';
+		} finally {
+			closeSync(fd);
+		}
+	}
+
+	#exchange(): void {
+		const name = `${this.path}.${++this.#count}`;
+		execFileSync('mkfifo', [name]);
+		linkSync(name, `${name}.new`);
+		renameSync(`${name}.new`, this.path);
+	}
+}
+/** What a pipe holds, without waiting; and whether it is open for writing, when that is nothing. */
+function readReady(fd: number): { text: string; writer: boolean } {
 	const buffer = Buffer.alloc(65536);
 	try {
-		return buffer.toString('latin1', 0, readSync(fd, buffer));
+		return { text: buffer.toString('latin1', 0, readSync(fd, buffer)), writer: false };
 	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return '';
+		if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return { text: '', writer: true };
 		throw error;
 	}
 }

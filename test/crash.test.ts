@@ -27,10 +27,15 @@ const asking =
 		request.test(trace);
 
 /** One killed run, what stock says of the target then, and the run after it. @returns what that one said */
-async function crashAndHeal(bench: Bench, moment: Moment, ...options: string[]): Promise<string> {
+async function crashAndHeal(
+	bench: Bench,
+	moment: Moment | 'sigtar' | 'manifest',
+	...options: string[]
+): Promise<string> {
 	bench.edit();
 	const before = new Set(await bench.objects());
-	const { done } = await bench.kill(moment, ...options);
+	const { done } =
+		typeof moment === 'string' ? await bench.killAfter(moment) : await bench.kill(moment, ...options);
 	const left = (await bench.objects()).filter((name) => !before.has(name));
 	const committed = await bench.noteCommitted();
 	if (bench.committed.size > 0) await bench.stockReads();
@@ -67,17 +72,20 @@ test('a run killed at ten random moments leaves the collection whole, and the ne
 	for (let i = 0; i < 10; i++) {
 		// One in each tenth of what a run takes, at a random place in it.
 		const limit = ((i + random()) / 10) * ms;
-		const options = i % 3 === 0 ? ['--full'] : [];
+		const options = i % 2 === 0 ? ['--full'] : [];
 		const name = `after ${limit.toFixed()} of ${ms.toFixed()} ms ${options}`;
 		await t.test(name, async () => {
 			await crashAndHeal(bench, elapsed(limit), ...options);
 		});
 	}
-	for (const part of ['sigtar', 'manifest', 'segment']) {
-		await t.test(`when its ${part} is about to appear`, async () => {
-			await crashAndHeal(bench, asking(new RegExp(part)));
+	for (const part of ['sigtar', 'manifest'] as const) {
+		await t.test(`when its ${part} is there, and nothing after it`, async () => {
+			await crashAndHeal(bench, part);
 		});
 	}
+	await t.test('when its segment is about to appear', async () => {
+		await crashAndHeal(bench, asking(/segment/));
+	});
 	await t.test('a mount then shows every backup that was committed', () => bench.mountShowsAll());
 });
 
@@ -101,10 +109,10 @@ test('a host that has only the public key heals a run that was killed before its
 	const bench = new Bench(box, { location: { kind: 'file', path }, stock, reader, fileSize: 500_000 });
 	profile(box, 'p', `SOURCE='${bench.source}'\nTARGET='file://${path}'\nGPG_KEY='CEECE5A728A78B25'\n`);
 	await bench.backup();
-	const healed = await crashAndHeal(bench, asking(/segment/));
+	const healed = await crashAndHeal(bench, 'manifest');
 	assert.match(healed, /index completed/);
 	assert.match(healed, /^Incremental backup/m);
-	await crashAndHeal(bench, asking(/manifest/));
+	await crashAndHeal(bench, 'sigtar');
 	await bench.mountShowsAll();
 });
 
@@ -128,7 +136,7 @@ test('on S3, too, and no multipart upload is left over', async (t) => {
 		env: { ...credentials, PASSPHRASE },
 	};
 	// A volume is more than a part (8 MiB).
-	const bench = new Bench(box, { location, stock, fileSize: 7_000_000 });
+	const bench = new Bench(box, { location, stock, fileSize: 9_000_000 });
 	profile(
 		box,
 		'p',
@@ -138,7 +146,7 @@ test('on S3, too, and no multipart upload is left over', async (t) => {
 			`TARGET_USER='${server.accessKeyId}'`,
 			`TARGET_PASS='${server.secretAccessKey}'`,
 			`GPG_PW='${PASSPHRASE}'`,
-			`DUPL_PARAMS='--volsize 7 --s3-endpoint-url ${server.endpoint}'`,
+			`DUPL_PARAMS='--volsize 50 --s3-endpoint-url ${server.endpoint}'`,
 		].join('\n'),
 	);
 	await bench.backup();
@@ -147,17 +155,19 @@ test('on S3, too, and no multipart upload is left over', async (t) => {
 		open = await uploads();
 		return open > 0;
 	};
-	const moments: [string, Moment][] = [
-		['while a volume is uploaded', uploading],
-		['when the manifest is about to appear', asking(/manifest/)],
-		['when the segment is about to appear', asking(/segment/)],
-	];
-	for (const [name, moment] of moments) {
-		await t.test(name, async () => {
-			await crashAndHeal(bench, moment);
+	await t.test('while a volume is uploaded', async () => {
+		// On a busy machine an upload may be over before it was seen.
+		for (let i = 0; i < 5 && open === 0; i++) {
+			await crashAndHeal(bench, uploading);
+			assert.equal(await uploads(), 0);
+		}
+		assert.ok(open > 0, 'no run was killed with an upload open');
+	});
+	for (const part of ['sigtar', 'manifest'] as const) {
+		await t.test(`when its ${part} is there, and nothing after it`, async () => {
+			await crashAndHeal(bench, part);
 			assert.equal(await uploads(), 0);
 		});
 	}
-	assert.ok(open > 0, 'a run was killed with an upload open');
 	await bench.mountShowsAll();
 });
