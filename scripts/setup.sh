@@ -37,7 +37,7 @@ fi
 
 # Headers that came with this Node, where there are any: without them node-gyp would download some.
 prefix=$(node -p 'require("path").dirname(require("path").dirname(process.execPath))')
-[ -f "$prefix/include/node/node_api.h" ] && export npm_config_nodedir="$prefix"
+if [ -f "$prefix/include/node/node_api.h" ]; then export npm_config_nodedir="$prefix"; fi
 
 # npm notes what it installed; a lockfile that is newer has not been installed yet.
 if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ] ||

@@ -47,7 +47,12 @@ let batch: Batch | undefined;
 
 class Batch {
 	readonly #contents: Buffer;
-	readonly #files: { length: number; blockLength: number; resolve(s: Buffer): void; reject(e: unknown): void }[] = [];
+	readonly #files: {
+		length: number;
+		blockLength: number;
+		resolve(s: Buffer): void;
+		reject(e: unknown): void;
+	}[] = [];
 	#filled = 0;
 
 	/** Runs at the event loop's next turn, if nobody runs it before. */
