@@ -17,7 +17,7 @@ import {
 	rmSync,
 	writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseName } from '../src/collection/names.js';
 import { snapshotDateTime } from '../src/collection/times.js';
@@ -118,7 +118,8 @@ export class Bench {
 		const before = new Set(await this.objects());
 		const child = startTsdup(['backup', 'p'], { env: { ...this.#box.env, TSDUP_TRACE: gate.path } });
 		const end = ended(child);
-		while (child.exitCode === null && !(await gate.letOneIn()).includes(`${part}.gpg`));
+		const put = new RegExp(`"put".*\\.${part}\\.`);
+		while (child.exitCode === null && !put.test(await gate.letOneIn()));
 		const appeared = (name: string) => !before.has(name) && parseName(name)?.part === part;
 		while (child.exitCode === null && !(await this.objects()).some(appeared)) await sleep(5);
 		child.kill('SIGKILL');
@@ -224,6 +225,9 @@ class Gate {
 
 	constructor(path: string) {
 		this.path = path;
+		for (const old of readdirSync(dirname(path))) {
+			if (old.startsWith(basename(path))) rmSync(join(dirname(path), old));
+		}
 		this.#exchange();
 	}
 

@@ -208,6 +208,15 @@ test('old ciphers are opened with keys of the profile that GnuPG lacks, and with
 			assert.ok((await decrypt(message, onlyGpg)).equals(content), args.join(' '));
 		},
 	);
+	const [rsa] = (await readSecretKeys(profile)).filter(
+		(key) => key.getKeyID().toHex() === fixtureKeys.rsa.toLowerCase(),
+	);
+	assert.ok(rsa);
+	for (const to of ['-r', '-R']) {
+		const several = ['-r', fixtureKeys.elg, '-R', fixtureKeys.ecc, to, fixtureKeys.rsa];
+		const message = await gpg(full, [...several, '--encrypt'], content);
+		assert.ok((await decrypt(message, new Opener({ passphrase, secretKeys: [rsa] }))).equals(content), to);
+	}
 	const camellia = await gpg(
 		full,
 		['--cipher-algo', 'CAMELLIA256', '-r', fixtureKeys.rsa, '--encrypt'],
@@ -414,6 +423,22 @@ function isRunning(pid: number): boolean {
 		return false;
 	}
 }
+
+test('a GnuPG without a home, or that fails by itself, makes no message look damaged', async () => {
+	for (const kind of [
+		['--cipher-algo', 'CAST5'],
+		['--compress-algo', 'bzip2'],
+	]) {
+		const message = await encrypt(kind);
+		const homeless = new Opener({ passphrase, gpg: gpgIn(join(folder, 'no-such-home')) });
+		assert.ok((await decrypt(message, homeless)).equals(content));
+	}
+	const message = await encrypt(['--cipher-algo', 'CAST5']);
+	const failing = new Opener({ passphrase, gpg: gpgIn(empty, '--no-such-option') });
+	await assert.rejects(decrypt(message, failing), (error: Error) => {
+		return error instanceof TsdupError && error.exit === 1 && /GnuPG failed/.test(error.message);
+	});
+});
 
 test('an error of the storage comes out as it is', async () => {
 	for (const kind of [['--cipher-algo', 'CAST5'], ['--compress-algo', 'bzip2'], withoutMdc]) {

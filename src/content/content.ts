@@ -47,6 +47,8 @@ export class Content {
 			const end = extent.offset + extent.length;
 			while (offset < end) {
 				const piece = await this.#piece(extent.volume, offset, end);
+				// Frames leave no gaps; an index that does would keep this loop for ever.
+				if (piece.length === 0) throw new DamageError('The index has a gap: run `tsdup index rebuild`.');
 				pieces.push(piece);
 				offset += piece.length;
 			}

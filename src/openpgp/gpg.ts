@@ -44,7 +44,7 @@ export class Gpg {
 	}
 
 	/**
-	 * The session key that the PKESK packets in `header` hold. Without a passphrase the agent may ask a person for one, and
+	 * The session key that the PKESK and SKESK packets in `header` hold. Without a passphrase the agent may ask a person for one, and
 	 * this waits as long as the agent does.
 	 * @throws KeyError with gpg's reason, TsdupError when gpg cannot run
 	 */
@@ -69,6 +69,7 @@ export class Gpg {
 	): AsyncGenerator<Buffer, void, void> {
 		const args = [
 			...(encryption?.authenticated === false ? ['--ignore-mdc-error'] : []),
+			'--no-keyring',
 			'--skip-verify',
 			'--decrypt',
 		];
@@ -92,7 +93,7 @@ export class Gpg {
 			const [code, wasRead] = await Promise.all([ended, fed]);
 			if (broken) throw broken.error;
 			// The exit code is what counts: gpg 2.2 reports DECRYPTION_OKAY also for AEAD data whose tag is wrong.
-			if (code !== 0 || !wasRead) throw refusal(await status, await stderr, encryption?.cipher);
+			if (code !== 0 || !wasRead) throw refusal(code, await status, await stderr, encryption?.cipher);
 		} finally {
 			child.kill('SIGKILL');
 			child.stdin.destroy();
@@ -150,8 +151,19 @@ function feed(pipe: Writable, bytes: Buffer): void {
 	pipe.end(bytes);
 }
 
-/** DECRYPTION_INFO names the cipher that gpg uses: another one, or none, when it does not know that of the message. */
-function refusal(status: string, stderr: string, cipher: number | undefined): TsdupError {
+/**
+ * Of encrypted data gpg always reports something, unless it did not get that far. DECRYPTION_INFO names the cipher that it
+ * uses: another one, or none, when it does not know that of the message.
+ */
+function refusal(
+	code: number | null,
+	status: string,
+	stderr: string,
+	cipher: number | undefined,
+): TsdupError {
+	if (code === null || (cipher !== undefined && status === '')) {
+		return new TsdupError(`GnuPG failed${code === null ? ': it was killed' : `: ${lastLine(stderr)}`}`);
+	}
 	const used = /^\[GNUPG:\] DECRYPTION_INFO \d+ (\d+)/m.exec(status)?.[1];
 	if (status.includes('[GNUPG:] BEGIN_DECRYPTION') && Number(used) !== cipher) {
 		return new UnsupportedError(`GnuPG does not know cipher ${cipher} or its mode: ${lastLine(stderr)}`);

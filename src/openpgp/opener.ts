@@ -8,6 +8,7 @@ import { ByteReader } from './bytes.js';
 import type { Gpg } from './gpg.js';
 import { keyPolicy } from './keyring.js';
 import { nextPacket, wholeBody } from './packet-reader.js';
+import { openPkesk } from './pkesk.js';
 import type { SessionKey } from './session-key.js';
 import { PassphraseOpener } from './skesk.js';
 
@@ -76,7 +77,7 @@ export class Opener {
 				const binaryMessage = Buffer.concat(pkesk.map(({ raw }) => raw));
 				const { packets } = await openpgp.readMessage({ binaryMessage });
 				for (const packet of packets) {
-					const found = await unwrap(packet as unknown as PkeskPacket, key, (why) => {
+					const found = await openPkesk(packet, key, (why) => {
 						// To be expected with a hidden recipient, who may be any of the keys.
 						reasons.push(`${locked.getKeyID().toHex().toUpperCase()}: ${why}`);
 					});
@@ -152,35 +153,6 @@ export class Opener {
 interface EncryptedKey {
 	readonly raw: Buffer;
 	readonly body: Buffer;
-}
-
-/**
- * What OpenPGP.js keeps of a PKESK packet, which its types leave out. Its public `decryptSessionKeys` is no use here: it
- * refuses ciphers that the key does not prefer, and asks an expired key for no preference at all; and old backups have both.
- */
-interface PkeskPacket {
-	readonly publicKeyID: openpgp.KeyID;
-	readonly sessionKeyAlgorithm: number;
-	readonly sessionKey: Uint8Array;
-	decrypt(keyPacket: openpgp.SecretKeyPacket | openpgp.SecretSubkeyPacket): Promise<void>;
-}
-
-async function unwrap(
-	packet: PkeskPacket,
-	key: openpgp.PrivateKey,
-	failed: (why: string) => void,
-): Promise<SessionKey | null> {
-	// Without a date: an expired key still opens what was encrypted to it.
-	const parts = await key.getDecryptionKeys(packet.publicKeyID, null, undefined, keyPolicy);
-	for (const { keyPacket } of parts) {
-		try {
-			await packet.decrypt(keyPacket as openpgp.SecretKeyPacket | openpgp.SecretSubkeyPacket);
-			return { algorithm: packet.sessionKeyAlgorithm, key: Buffer.from(packet.sessionKey) };
-		} catch (cause) {
-			failed((cause as Error).message);
-		}
-	}
-	return null;
 }
 
 /** One that only GnuPG opens, if anyone; `error` says why. */
