@@ -1,17 +1,29 @@
 /** `tsdup index`: the local index, which is only a cache. */
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { takeLock } from '../backup/lock.js';
 import { openProfile } from '../collection/access.js';
 import { findProfile } from '../profile/find.js';
-import { openSnapshots } from '../snapshots/open.js';
-import { count, outputOf } from './output.js';
+import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
+import { rebuildIndex } from '../snapshots/rebuild.js';
+import { count, type Output, outputOf } from './output.js';
 
 export function addIndex(program: Command): void {
-	program
-		.command('index')
-		.description('work on the local index')
+	const index = program.command('index').description('work on the local index');
+	index
+		.command('build <profile>')
+		.description('learn all file sizes in what duplicity wrote, so that no `ls -l` has to wait for a volume')
+		.action(async (profile: string, _options: unknown, command: Command) => {
+			const output = outputOf(command);
+			const access = await openProfile(findProfile(profile));
+			const open = await openSnapshots(access, (message) => output.note(message));
+			const failures = await open.learnSizes(({ volume, done, of }) =>
+				output.progress(() => `${done} of ${count(of, 'volume')} read  ${volume}`),
+			);
+			for (const failure of failures) output.warn(failure);
+			finish(open, output);
+		});
+	index
 		.command('rebuild <profile>')
 		.description('throw the local index away and build it again from the target')
 		.action(async (profile: string, _options: unknown, command: Command) => {
@@ -19,15 +31,16 @@ export function addIndex(program: Command): void {
 			const access = await openProfile(findProfile(profile));
 			const release = takeLock(join(access.cacheDir, 'lock.sqlite'));
 			try {
-				for (const suffix of ['', '-wal', '-shm'])
-					rmSync(join(access.cacheDir, `index.sqlite${suffix}`), { force: true });
-				const { snapshots, unusable, close } = await openSnapshots(access, (message) => output.note(message));
-				for (const { reason } of unusable) output.warn(`a set cannot be indexed: ${reason}`);
-				const sets = snapshots.sets().length;
-				close();
-				output.summary(`The index is built: ${count(sets, 'snapshot')}.`, { snapshots: sets });
+				finish(await rebuildIndex(access, (message) => output.note(message)), output);
 			} finally {
 				release();
 			}
 		});
+}
+
+function finish({ snapshots, unusable, close }: OpenCollection, output: Output): void {
+	for (const { reason } of unusable) output.warn(`a set cannot be indexed: ${reason}`);
+	const sets = snapshots.sets().length;
+	close();
+	output.summary(`The index is built: ${count(sets, 'snapshot')}.`, { snapshots: sets });
 }

@@ -3,13 +3,12 @@
  * seekable form into this host's cache, under a key of its own when it was encrypted. On the way it is learnt what
  * lies where in it.
  */
-import { createHash, type Hash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { DamageError } from '../errors.js';
 import { volumeNumber } from '../index/extents.js';
 import { type ForeignObject, foreignObject, type Member, recordMembers } from '../index/foreign.js';
 import type { Index, LocatedVolume } from '../index/index.js';
-import { plainBytes } from '../index/plain.js';
 import { addVolume } from '../index/set-import.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { Opener } from '../openpgp/opener.js';
@@ -18,6 +17,7 @@ import type { Target } from '../target/target.js';
 import { transcode } from '../volume/transcoder.js';
 import { VolumeWriter } from '../volume/writer.js';
 import { evict } from './eviction.js';
+import { fileBody, readWhole } from './stored-bytes.js';
 
 /** Copies are read again and again, and soon thrown away: measured, level 1 writes twice as fast as 6 for a fifth more. */
 const COPY_LEVEL = 1;
@@ -84,7 +84,7 @@ export class ForeignObjects {
 			compressLevel: COPY_LEVEL,
 		});
 		try {
-			const members = await this.#copy(object, writer);
+			const members = await readWhole(object, this.#options, (tar) => copyOf(object, tar, writer));
 			const volume = await writer.finish();
 			await writer.commit();
 			index.db
@@ -99,57 +99,24 @@ export class ForeignObjects {
 		}
 		await evict(dir, COPIES_LIMIT);
 	}
-
-	/** @returns the bodies of files in it. @throws DamageError when what was read is not what the manifest names */
-	async #copy(object: ForeignObject, writer: VolumeWriter): Promise<Member[]> {
-		const { target, opener } = this.#options;
-		const members: Member[] = [];
-		const readings: StoredBytes[] = [];
-		const open = () => {
-			const reading = new StoredBytes(target.stream(object.name));
-			readings.push(reading);
-			return reading.read();
-		};
-		await transcode(plainBytes(object.name, object.form, open, opener), object.name, writer, {
-			member: ({ kind, path, piece, size, metadata }, offset) => {
-				if (metadata.type === 'file' && (kind === 'snapshot' || kind === 'diff')) {
-					members.push({ path, delta: kind === 'diff', piece, offset, length: size });
-				}
-				return null;
-			},
-			damaged: () => {},
-		});
-		const sha1 = await readings.at(-1)?.digest();
-		if (object.sha1 !== null && sha1 !== object.sha1) {
-			throw new DamageError(
-				`${object.name} is not what its manifest says: its SHA-1 is ${sha1}, not ${object.sha1}.`,
-			);
-		}
-		return members;
-	}
 }
 
-/** A stream of stored bytes with their SHA-1; what its reader leaves is read for the digest. */
-class StoredBytes {
-	readonly #iterator: AsyncIterator<Buffer>;
-	readonly #hash: Hash = createHash('sha1');
-
-	constructor(chunks: AsyncIterable<Buffer>) {
-		this.#iterator = chunks[Symbol.asyncIterator]();
-	}
-
-	async *read(): AsyncGenerator<Buffer, void> {
-		for (let next = await this.#iterator.next(); !next.done; next = await this.#iterator.next()) {
-			this.#hash.update(next.value);
-			yield next.value;
-		}
-	}
-
-	/** Hex. */
-	async digest(): Promise<string> {
-		for await (const _ of this.read());
-		return this.#hash.digest('hex');
-	}
+/** @returns the bodies of files in it */
+async function copyOf(
+	object: ForeignObject,
+	tar: AsyncIterable<Buffer>,
+	writer: VolumeWriter,
+): Promise<Member[]> {
+	const members: Member[] = [];
+	await transcode(tar, object.name, writer, {
+		member: (member, offset) => {
+			const body = fileBody(member, offset);
+			if (body) members.push(body);
+			return null;
+		},
+		damaged: () => {},
+	});
+	return members;
 }
 
 /** A message without recipients: its key is in this host's index only. */

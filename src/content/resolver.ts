@@ -6,10 +6,11 @@
 import { DamageError } from '../errors.js';
 import type { SnapshotSet } from '../index/entry.js';
 import { type Extent, ExtentMap, encodeExtents, pushExtent } from '../index/extents.js';
-import { joinPieces, volumesWith } from '../index/foreign.js';
+import { joinPieces, pendingContent, volumesWith } from '../index/foreign.js';
 import type { Index, VersionBody } from '../index/index.js';
 import { Nodes } from '../index/nodes.js';
 import { DeltaParser } from '../rsync/commands.js';
+import { signedLength } from '../rsync/signature.js';
 import type { Content } from './content.js';
 import type { ForeignObjects } from './foreign.js';
 
@@ -85,11 +86,29 @@ export class Resolver {
 				failure ??= error;
 			});
 		}
-		if (!failure) joinPieces(this.#index, chain, version.first, node);
+		if (!failure) {
+			await this.#checkPieces(chain, version.first, node);
+			joinPieces(this.#index, chain, version.first, node);
+		}
 		const body = this.#index.bodyAt(node, chain, version.first);
 		if (body?.extents || body?.delta) return body;
 		throw (
 			failure ?? new DamageError(`The volumes of its set do not hold ${this.#name(node)}, or not all of it.`)
+		);
+	}
+
+	/** Where the manifest may be wrong about the volumes that a file lies in, its signature tells whether the end is there. */
+	async #checkPieces(chain: number, setTime: number, node: number): Promise<void> {
+		const pending = pendingContent(this.#index, setTime, node);
+		if (!pending || pending.complete) return;
+		const signature = this.#index.signature({ chain, time: setTime }, node);
+		// A set that was listed from its volumes has none: they are all there, then.
+		if (!signature) return;
+		const header = await this.#content.read([{ ...signature, length: Math.min(12, signature.length) }]);
+		const { least, most } = signedLength(header, signature.length);
+		if (pending.length >= least && pending.length <= most) return;
+		throw new DamageError(
+			`The volumes of its set do not hold all of ${this.#name(node)}: ${pending.length} bytes instead of ${least} or more.`,
 		);
 	}
 

@@ -1,11 +1,11 @@
 /**
  * Takes a set without a segment into the index: names and metadata from its sigtar, path ranges of its volumes from its
- * manifest. Sizes and contents stay unknown until a volume is read. Either of the two may be lost: without the
- * manifest any volume may hold any path, without the sigtar the volumes themselves are read.
+ * manifest. Sizes and contents stay unknown until a volume is read. Either of the two may be lost, but not both: without
+ * the manifest any volume may hold any path, without the sigtar the volumes themselves are read.
  */
 import { type Manifest, parseManifest } from '../collection/manifest.js';
 import type { BackupSet, SetObject } from '../collection/sets.js';
-import { DamageError, MissingObjectError } from '../errors.js';
+import { DamageError, KeyError, MissingObjectError, type TsdupError, UnsupportedError } from '../errors.js';
 import type { Opener } from '../openpgp/opener.js';
 import type { Target } from '../target/target.js';
 import { type Member, parseMember } from '../volume/members.js';
@@ -26,14 +26,14 @@ export interface ForeignSource {
 /** More than any manifest that duplicity can have written within its own memory. */
 const MANIFEST_LIMIT = 2 ** 30;
 
-/** @throws DamageError when neither sigtar nor volumes tell what is in the set; KeyError, TargetError */
+/** @throws DamageError when the sigtar is lost, and the manifest or a volume, too; KeyError, TargetError */
 export async function importForeign(
 	index: Index,
 	set: BackupSet,
 	chain: number,
 	source: ForeignSource,
 ): Promise<void> {
-	const { manifest, key } = await readManifest(set, source);
+	const { manifest, key, loss } = await readManifest(set, source);
 	const takeFrom = (objects: readonly SetObject[]) =>
 		inTransaction(index, set.time, async () => {
 			const { kind, time, start } = set;
@@ -45,21 +45,28 @@ export async function importForeign(
 		if (!set.sigtar) throw new MissingObjectError('its signatures are not on the target');
 		await takeFrom([set.sigtar]);
 	} catch (error) {
-		if (!isLoss(error)) throw error;
-		const volumes = manifest?.volumes.length ?? 0;
-		if (set.volumes.length === 0 || set.volumes.length < volumes) throw error;
+		// A key that opens the manifest opens the sigtar: what it does not open is damaged.
+		if (!isLoss(error) && !(error instanceof KeyError && manifest)) throw error;
+		// Without the manifest nobody says whether there was one more volume.
+		if (!manifest) throw loss instanceof KeyError ? loss : error;
+		if (set.volumes.length === 0 || set.volumes.length < manifest.volumes.length) throw error;
 		source.note(
 			`The volumes of ${date(set)} are read to list it, because ${lower((error as Error).message)}`,
 		);
 		await takeFrom(set.volumes);
 	}
+	if (loss) source.note(`The manifest of ${date(set)} is lost: ${lower(loss.message)}`);
 }
 
-/** null when it is lost, damaged or not to be had: the volumes say themselves what is in them. */
-async function readManifest(
-	set: BackupSet,
-	source: ForeignSource,
-): Promise<{ manifest: Manifest | null; key: ObjectKey | null }> {
+interface ReadManifest {
+	/** null when it is lost: the volumes say themselves what is in them. */
+	readonly manifest: Manifest | null;
+	readonly key: ObjectKey | null;
+	/** Why it is null. A KeyError may be damage or a wrong key: the set's other objects tell. */
+	readonly loss: TsdupError | null;
+}
+
+async function readManifest(set: BackupSet, source: ForeignSource): Promise<ReadManifest> {
 	let key: ObjectKey | null = null;
 	const opener = {
 		gpg: source.opener.gpg,
@@ -78,11 +85,10 @@ async function readManifest(
 			if (length > MANIFEST_LIMIT) throw new DamageError(`${set.manifest.name} is too large for a manifest.`);
 			chunks.push(chunk);
 		}
-		return { manifest: parseManifest(Buffer.concat(chunks), set.manifest.name), key };
+		return { manifest: parseManifest(Buffer.concat(chunks), set.manifest.name), key, loss: null };
 	} catch (error) {
-		if (!isLoss(error)) throw error;
-		source.note(`The manifest of ${date(set)} is lost: ${lower((error as Error).message)}`);
-		return { manifest: null, key: null };
+		if (!isLoss(error) && !(error instanceof KeyError)) throw error;
+		return { manifest: null, key: null, loss: error };
 	}
 }
 
@@ -160,8 +166,9 @@ function open(object: SetObject, { target, opener }: ForeignSource): AsyncIterab
 	return plainBytes(object.name, formOf(object), () => target.stream(object.name), opener);
 }
 
-function isLoss(error: unknown): boolean {
-	return error instanceof DamageError || error instanceof MissingObjectError;
+function isLoss(error: unknown): error is DamageError | MissingObjectError | UnsupportedError {
+	// A damaged message may claim to be of a kind that nobody knows.
+	return [DamageError, MissingObjectError, UnsupportedError].some((kind) => error instanceof kind);
 }
 
 function date(set: BackupSet): string {

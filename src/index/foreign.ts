@@ -74,7 +74,7 @@ export function volumesWith({ db }: Index, setTime: number, path: Buffer): Forei
 /** Notes where the bodies of a volume's files lie. Members that no version of the set asks for are left out. */
 export function recordMembers(index: Index, object: ForeignObject, members: readonly Member[]): void {
 	const { db } = index;
-	const chain = db.prepare('SELECT chain FROM sets WHERE time = ?').pluck().get(object.setTime) as number;
+	const chain = chainOf(index, object.setTime);
 	const nodes = new Nodes(index);
 	const addPiece = db.prepare('INSERT OR REPLACE INTO pieces VALUES (?, ?, ?, ?, ?, ?, ?)');
 	for (const group of byPath(members)) {
@@ -82,7 +82,8 @@ export function recordMembers(index: Index, object: ForeignObject, members: read
 		const node = nodes.of(path);
 		// Only a volume's first and last file can go on in another one.
 		const isInside = group[0] !== members[0] && group.at(-1) !== members.at(-1);
-		if (isInside || volumesWith(index, object.setTime, path).length <= 1) {
+		const isWhole = group[0]?.piece === null || isVouchedFor(object);
+		if (isInside || (isWhole && volumesWith(index, object.setTime, path).length <= 1)) {
 			setBody(index, chain, object.setTime, node, group, object.id);
 			continue;
 		}
@@ -91,6 +92,48 @@ export function recordMembers(index: Index, object: ForeignObject, members: read
 		}
 	}
 	db.prepare('UPDATE foreign_objects SET indexed = 1 WHERE id = ?').run(object.id);
+}
+
+/** Notes the sizes of files that a set changed. */
+export function recordSizes(
+	index: Index,
+	setTime: number,
+	sizes: readonly { path: Buffer; size: number }[],
+): void {
+	const nodes = new Nodes(index);
+	const chain = chainOf(index, setTime);
+	const update = index.db.prepare('UPDATE versions SET size = ? WHERE node = ? AND chain = ? AND first = ?');
+	for (const { path, size } of sizes) update.run(size, nodes.of(path), chain, setTime);
+}
+
+function chainOf({ db }: Index, setTime: number): number {
+	return db.prepare('SELECT chain FROM sets WHERE time = ?').pluck().get(setTime) as number;
+}
+
+/**
+ * The pieces that await their joining as far as they are a file's content: bytes in all of them, and whether they are all
+ * there is (else the file's signature must tell). null when there are none.
+ */
+export function pendingContent(
+	index: Index,
+	setTime: number,
+	node: number,
+): { length: number; complete: boolean } | null {
+	const rows = index.db
+		.prepare('SELECT volume, length FROM pieces WHERE node = ? AND set_time = ? AND delta = 0')
+		.all(node, setTime) as { volume: number; length: number }[];
+	if (rows.length === 0) return null;
+	const last = foreignObject(index, Math.max(...rows.map(({ volume }) => volume)));
+	const length = rows.reduce((sum, row) => sum + row.length, 0);
+	return { length, complete: last !== undefined && isVouchedFor(last) };
+}
+
+/**
+ * Whether the path ranges in the manifest are sure to be what was written. One that is not encrypted carries no digest of
+ * itself: a bit in it may hide that a file goes on in the next volume.
+ */
+function isVouchedFor({ form, sha1 }: ForeignObject): boolean {
+	return form === 'gpg' && sha1 !== null;
 }
 
 /** Puts together the pieces of a file, now that every volume that may hold one is indexed. */

@@ -129,7 +129,7 @@ export class Index {
 	}
 
 	/** Where a regular file's rsync signature lies; null when it is not known. */
-	signature(set: SnapshotSet, node: number): SignatureRef | null {
+	signature(set: Pick<SnapshotSet, 'chain' | 'time'>, node: number): SignatureRef | null {
 		const row = this.#signature.get(node, set.chain, set.time, set.time) as
 			| { [K in keyof SignatureRef]: number | null }
 			| undefined;

@@ -143,3 +143,16 @@ export function checkSignature(signature: Buffer): void {
 		);
 	}
 }
+
+/**
+ * How long the file may be that a signature belongs to, in bytes.
+ * @param header the signature's first 12 bytes at least
+ * @param length of the whole signature, bytes
+ * @throws DamageError as `checkSignature`
+ */
+export function signedLength(header: Buffer, length: number): { least: number; most: number } {
+	checkSignature(header.subarray(0, HEADER));
+	const block = header.readUInt32BE(4);
+	const blocks = Math.floor((length - HEADER) / (WEAK + header.readUInt32BE(8)));
+	return { least: blocks === 0 ? 0 : (blocks - 1) * block + 1, most: blocks * block };
+}

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import type { Access } from '../collection/access.js';
+import { type IndexingProgress, indexAll } from '../content/indexing.js';
 import { openContent } from '../content/open.js';
 import { Index } from '../index/index.js';
 import { checkPassphrase } from '../index/passphrase.js';
@@ -16,6 +17,8 @@ const BLOCKS_LIMIT = 2 ** 30;
 
 export interface OpenCollection extends Synced {
 	readonly snapshots: Snapshots;
+	/** Learns all sizes ahead of time. @returns what could not be read, and why. @throws KeyError, TargetError */
+	learnSizes(progress: (state: IndexingProgress) => void): Promise<string[]>;
 	close(): void;
 }
 
@@ -32,7 +35,12 @@ export async function openSnapshots(
 		const synced = await sync({ ...options, withoutKeys: false });
 		await checkPassphrase(index, opener);
 		const { content, resolver } = openContent(index, { target, opener, cacheDir }, BLOCKS_LIMIT);
-		return { ...synced, snapshots: new Snapshots(index, content, resolver), close: () => index.close() };
+		return {
+			...synced,
+			snapshots: new Snapshots(index, content, resolver),
+			learnSizes: (progress) => indexAll(index, { target, opener }, progress),
+			close: () => index.close(),
+		};
 	} catch (error) {
 		index.close();
 		throw error;
