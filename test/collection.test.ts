@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type { ListedObject } from '../src/collection/backup-set.js';
 import { formatManifest, type Manifest, parseManifest } from '../src/collection/manifest.js';
 import {
 	manifestName,
@@ -16,7 +17,7 @@ import {
 	volumeName,
 } from '../src/collection/names.js';
 import { compareTuple } from '../src/collection/order.js';
-import { collect, type ListedObject } from '../src/collection/sets.js';
+import { collect } from '../src/collection/sets.js';
 import {
 	formatSetTime,
 	parseSetTime,

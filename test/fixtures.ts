@@ -7,9 +7,9 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Request } from '../src/target/recording.js';
 import type { Sandbox } from './cli.js';
 import { tsdup } from './cli.js';
-import type { Request } from '../src/target/recording.js';
 import { assertSameTree, describeTree, type TreeEntry } from './tree.js';
 
 /** Of the secret keys, too; the ECC key has none. */

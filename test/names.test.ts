@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { openProfile } from '../src/collection/access.js';
+import type { Collection } from '../src/collection/backup-set.js';
 import { mend } from '../src/collection/chains.js';
 import {
 	manifestName,
@@ -14,7 +15,7 @@ import {
 	sigtarName,
 	volumeName,
 } from '../src/collection/names.js';
-import { type Collection, collect } from '../src/collection/sets.js';
+import { collect } from '../src/collection/sets.js';
 import { type NameForms, standardForms } from '../src/profile/name-forms.js';
 import { duplicity, profile, type Sandbox, sandbox, tsdup } from './cli.js';
 

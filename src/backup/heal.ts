@@ -2,8 +2,9 @@
  * Makes good what a run that was killed left behind: a set without its manifest is swept from the target, one whose
  * segment did not get there is given it. Only this host's own runs are touched; the index remembers them.
  */
+
+import type { BackupSet, Collection } from '../collection/backup-set.js';
 import { type SetName, segmentName } from '../collection/names.js';
-import type { BackupSet, Collection } from '../collection/sets.js';
 import { endRun, openRuns } from '../index/runs.js';
 import type { ObjectKey } from '../index/set-import.js';
 import { type SyncOptions, takeSegment } from '../index/sync.js';

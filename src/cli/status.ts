@@ -1,7 +1,7 @@
 /** `tsdup status`: what is on the target. */
 import type { Command } from 'commander';
 import { openProfile } from '../collection/access.js';
-import type { BackupSet } from '../collection/sets.js';
+import type { BackupSet } from '../collection/backup-set.js';
 import { formatSetTime } from '../collection/times.js';
 import { findProfile } from '../profile/find.js';
 import { openSnapshots } from '../snapshots/open.js';

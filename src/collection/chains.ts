@@ -2,22 +2,8 @@
  * From sets to chains, by duplicity's rules, and why a set is in none. Pure. An increment names only the time of
  * the set it builds on, so a chain ends where that set is gone: purged, lost, or without its manifest.
  */
-import type { BackupSet, Collection } from './sets.js';
+import type { BackupSet, Chain, Collection, OrphanedSet } from './backup-set.js';
 import { formatSetTime } from './times.js';
-
-export interface Chain {
-	/** The full and its increments, ascending in time; never empty. */
-	readonly sets: readonly BackupSet[];
-	/** Time of the full, seconds. */
-	readonly start: number;
-	/** Time of the last set, seconds. */
-	readonly end: number;
-}
-
-export interface OrphanedSet extends BackupSet {
-	/** A clause for messages: `the set of 20231114T221320Z, which it builds on, is not on the target`. */
-	readonly reason: string;
-}
 
 export interface Linked {
 	/** Ascending by end time. */

@@ -1,4 +1,6 @@
 /** One path in a snapshot, as the index knows it. */
+import type { Extent } from './extents.js';
+
 export type EntryType = 'file' | 'dir' | 'symlink' | 'fifo' | 'chardev' | 'blockdev';
 
 /** What a tar header says of an entry, besides its size: a sigtar's header does not say that. */
@@ -52,3 +54,16 @@ export interface SnapshotSet {
 }
 
 export const ROOT_NODE = 1;
+
+/** `last` of a version that its chain's newest set still shows. */
+export const STILL_SHOWN = Number.MAX_SAFE_INTEGER;
+
+/** What is known of an entry's content. */
+export interface Body {
+	/** null: not known yet. */
+	readonly size: number | null;
+	/** Where the content lies; null: not known yet. */
+	readonly extents: readonly Extent[] | null;
+	/** Where the delta lies that makes the content out of the version before. */
+	readonly delta: readonly Extent[] | null;
+}

@@ -3,8 +3,9 @@
  * manifest. Sizes and contents stay unknown until a volume is read. Either of the two may be lost, but not both: without
  * the manifest any volume may hold any path, without the sigtar the volumes themselves are read.
  */
+
+import type { BackupSet, SetObject } from '../collection/backup-set.js';
 import { type Manifest, parseManifest } from '../collection/manifest.js';
-import type { BackupSet, SetObject } from '../collection/sets.js';
 import { DamageError, KeyError, MissingObjectError, type TsdupError, UnsupportedError } from '../errors.js';
 import type { Opener } from '../openpgp/opener.js';
 import type { Target } from '../target/target.js';

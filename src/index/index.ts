@@ -4,14 +4,10 @@
  */
 import type Database from 'better-sqlite3';
 import type { Frame, StoredVolume } from '../volume/frame.js';
-import type { Entry, SignatureRef, SnapshotSet } from './entry.js';
+import type { Body, Entry, SignatureRef, SnapshotSet } from './entry.js';
 import { ROOT_NODE } from './entry.js';
 import { decodeExtents } from './extents.js';
 import { openDatabase } from './schema.js';
-import type { Body } from './set-import.js';
-
-/** `last` of a version that its chain's newest set still shows. */
-export const STILL_SHOWN = Number.MAX_SAFE_INTEGER;
 
 const METADATA = `v.type, v.mode, v.uid, v.gid, v.uname, v.gname, v.mtime, v.mtime_ns AS mtimeNs, v.size, v.link,
 	v.dev_major AS devMajor, v.dev_minor AS devMinor`;

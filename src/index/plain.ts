@@ -1,7 +1,7 @@
 /** From an object as it is stored, whoever wrote it, to the bytes in it. */
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import type { SetObject } from '../collection/sets.js';
+import type { SetObject } from '../collection/backup-set.js';
 import { DamageError } from '../errors.js';
 import { decryptObject } from '../openpgp/decrypt-object.js';
 import type { Opener } from '../openpgp/opener.js';

@@ -4,9 +4,9 @@
  */
 import type { Statement } from 'better-sqlite3';
 import type { StoredVolume } from '../volume/frame.js';
-import type { Header, SignatureRef } from './entry.js';
-import { type Extent, encodeExtents } from './extents.js';
-import { type Index, STILL_SHOWN } from './index.js';
+import { type Body, type Header, type SignatureRef, STILL_SHOWN } from './entry.js';
+import { encodeExtents } from './extents.js';
+import type { Index } from './index.js';
 import { Nodes } from './nodes.js';
 
 /** The protection of one of a set's objects, kept so that a passphrase can be checked without asking the target. */
@@ -22,16 +22,6 @@ export interface SetRow {
 	readonly start: number | null;
 	/** Time of the chain's full set. */
 	readonly chain: number;
-}
-
-/** What is known of an entry's content. */
-export interface Body {
-	/** null: not known yet. */
-	readonly size: number | null;
-	/** Where the content lies; null: not known yet. */
-	readonly extents: readonly Extent[] | null;
-	/** Where the delta lies that makes the content out of the version before. */
-	readonly delta: readonly Extent[] | null;
 }
 
 /** Runs `act` in a transaction, unless the set is known already. Whatever it throws undoes all of it. */

@@ -3,9 +3,10 @@
  * segments. Reads the target only; costs one listing, and one object for each set that is new to this host.
  */
 
+import type { BackupSet, Collection } from '../collection/backup-set.js';
 import { mend } from '../collection/chains.js';
 import { segmentName } from '../collection/names.js';
-import { type BackupSet, type Collection, collect } from '../collection/sets.js';
+import { collect } from '../collection/sets.js';
 import { DamageError, KeyError, MissingObjectError, type TsdupError, UnsupportedError } from '../errors.js';
 import { readMessage } from '../openpgp/message.js';
 import type { Opener } from '../openpgp/opener.js';

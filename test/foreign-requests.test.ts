@@ -1,0 +1,123 @@
+/** What reading a collection that duplicity wrote costs: each volume is fetched once, and only when a file in it is wanted. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { parseName } from '../src/collection/names.js';
+import { duplicity, sandbox } from './cli.js';
+import { type Mounted, mount, requests } from './fixtures.js';
+import { SourceTree } from './source-tree.js';
+
+const run = promisify(execFile);
+
+const box = sandbox();
+const source = join(box.dir, 'source');
+const url = `file://${join(box.dir, 'target')}`;
+box.env.TSDUP_TRACE = join(box.dir, 'trace');
+box.env.PASSPHRASE = 'of the test of foreign requests';
+let mounted: Mounted;
+
+/** Small files, some before and some after a file of three volumes; then one of them changed. */
+before(async () => {
+	const tree = new SourceTree(source, 1_600_000_000);
+	for (let i = 0; i < 5; i++) {
+		tree.write(`a/${i}`, tree.noise(1000));
+		tree.write(`z/${i}`, tree.noise(1000));
+	}
+	tree.write('m', tree.noise(2_500_000));
+	tree.setTimes();
+	await backUp('full', 1_700_000_000);
+	tree.time += 86_400;
+	tree.overwrite('a/1', 500, tree.noise(10));
+	tree.setTimes();
+	await backUp('incremental', 1_700_086_400);
+});
+
+after(() => box.remove());
+
+async function backUp(kind: string, time: number): Promise<void> {
+	const args = [kind, '--volsize', '1', '--current-time', String(time), source, url];
+	const { code, stderr } = await duplicity(args, box);
+	assert.equal(code, 0, stderr);
+}
+
+/** @returns the requests that are made meanwhile, without the times in names */
+async function meanwhile(act: () => Promise<unknown>): Promise<string[]> {
+	const before = requests(box).length;
+	await act();
+	return requests(box)
+		.slice(before)
+		.map(({ op, name }) => {
+			const parsed = name === undefined ? null : parseName(name);
+			return parsed ? `${op} ${parsed.kind} ${parsed.part}${parsed.volume ? ` ${parsed.volume}` : ''}` : op;
+		});
+}
+
+/** Reads a file of the newest snapshot, by another process. */
+async function read(path: string): Promise<void> {
+	await run('cmp', [join(mounted.at, 'latest', path), join(source, path)]);
+}
+
+const mountIt = async () => {
+	mounted = await mount(box, '--target', url);
+};
+
+test('a mount without a cache: one listing, the manifest and the sigtar of each set', async () => {
+	assert.deepEqual(await meanwhile(mountIt), [
+		'list',
+		'stream full manifest',
+		'stream full sigtar',
+		'stream inc manifest',
+		'stream inc sigtar',
+	]);
+});
+
+test('names, types and df: nothing', async () => {
+	const cost = await meanwhile(async () => {
+		const { stdout } = await run('find', [mounted.at, '-type', 'f']);
+		assert.equal(stdout.trim().split('\n').length, 2 * 11);
+		await run('ls', ['-R', mounted.at]);
+		await run('df', [mounted.at]);
+	});
+	assert.deepEqual(cost, []);
+});
+
+test('a small file: the volume that it lies in; the next one there: nothing', async () => {
+	assert.deepEqual(await meanwhile(() => read('a/0')), ['stream full volume 1']);
+	assert.deepEqual(await meanwhile(() => read('a/2')), []);
+	const folder = await meanwhile(() => run('ls', ['-l', join(mounted.at, '2023-11-14', 'a')]));
+	assert.deepEqual(folder, []);
+});
+
+test('a file that was changed: the volume of its delta, too', async () => {
+	assert.deepEqual(await meanwhile(() => read('a/1')), ['stream inc volume 1']);
+});
+
+test('many readers of one volume at once: one request', async () => {
+	const files = [0, 1, 2, 3, 4].map((i) => `z/${i}`);
+	const cost = await meanwhile(() => Promise.all(files.map(read)));
+	assert.equal(cost.length, 1);
+	assert.match(cost[0] as string, /^stream full volume [34]$/);
+});
+
+test('a file of several volumes: those that were not read yet, once each', async () => {
+	const cost = await meanwhile(() => read('m'));
+	assert.ok(cost.length > 0);
+	assert.equal(new Set(cost).size, cost.length);
+	for (const request of cost) assert.match(request, /^stream full volume [234]$/);
+	assert.deepEqual(await meanwhile(() => read('m')), []);
+});
+
+test('mounted again: one listing, and nothing for what was read before', async () => {
+	await mounted.umount();
+	assert.deepEqual(await meanwhile(mountIt), ['list']);
+	const cost = await meanwhile(async () => {
+		for (const path of ['a/0', 'a/1', 'm', 'z/3']) await read(path);
+		await run('find', [mounted.at, '-ls']);
+	});
+	assert.deepEqual(cost, []);
+	assert.equal(readFileSync(join(mounted.at, 'latest/a/4')).length, 1000);
+	await mounted.umount();
+});

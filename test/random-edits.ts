@@ -1,0 +1,115 @@
+/** Edits of a source tree that fast-check makes up: whatever stands at a path, each of them can be applied. */
+import { chmodSync, lstatSync } from 'node:fs';
+import fc from 'fast-check';
+import type { SourceTree } from './source-tree.js';
+
+export interface Edit {
+	readonly kind: 'write' | 'edit' | 'append' | 'remove' | 'rename' | 'dir' | 'symlink' | 'fifo' | 'chmod';
+	/** One character per byte, as in a `SourceTree`. */
+	readonly path: string;
+	/** What is renamed goes here; what a symlink says. */
+	readonly other: string;
+	/** Bytes of what is written. */
+	readonly size: number;
+	readonly mode: number;
+}
+
+const PATHS = [
+	...[
+		'a',
+		'b',
+		'd',
+		'd/x',
+		'd/y',
+		'd/e',
+		'd/e/z',
+		'd-a',
+		'd.a/f',
+		'1',
+		'latin1-\xe9',
+		'new\nline',
+		' blank ',
+	],
+	...['multivol_diff/1', 'snapshot/1', `long-${'n'.repeat(120)}`, 'z'],
+];
+/** duplicity cuts files into pieces of 64 KiB. */
+const SIZES = [0, 1, 700, 65_535, 65_536, 65_537, 131_072, 200_000];
+
+const path = fc.constantFrom(...PATHS);
+
+/** Edits of one step. */
+export const anyEdits: fc.Arbitrary<Edit[]> = fc.array(
+	fc.record({
+		kind: fc.constantFrom(
+			...(['write', 'write', 'write', 'edit', 'edit', 'append', 'remove'] as const),
+			...(['rename', 'dir', 'symlink', 'fifo', 'chmod'] as const),
+		),
+		path,
+		other: path,
+		size: fc.constantFrom(...SIZES),
+		mode: fc.constantFrom(0o600, 0o755, 0o4711),
+	}),
+	{ minLength: 15, maxLength: 30 },
+);
+
+export function applyEdits(tree: SourceTree, edits: readonly Edit[]): void {
+	for (const edit of edits) apply(tree, edit);
+}
+
+function apply(tree: SourceTree, { kind, path, other, size, mode }: Edit): void {
+	const type = typeAt(tree, path);
+	if (type === 'file' && kind === 'edit') {
+		const at = Math.min(size, 1000);
+		return tree.overwrite(path, at, tree.noise(20));
+	}
+	if (type === 'file' && kind === 'append') return tree.overwrite(path, sizeAt(tree, path), tree.noise(size));
+	if (kind === 'remove' || kind === 'rename' || kind === 'chmod') {
+		if (type === null) return;
+		if (kind === 'remove') tree.remove(path);
+		else if (kind === 'chmod' && type !== 'other') chmodSync(tree.touch(path), mode | 0o400);
+		else if (
+			kind === 'rename' &&
+			!`${other}/`.startsWith(`${path}/`) &&
+			!`${path}/`.startsWith(`${other}/`)
+		) {
+			makeRoom(tree, other);
+			tree.rename(path, other);
+			tree.touch(other);
+		}
+		return;
+	}
+	makeRoom(tree, path);
+	if (kind === 'dir') tree.mkdir(path);
+	else if (kind === 'symlink') tree.symlink(path, other);
+	else if (kind === 'fifo') tree.special(path, 'p');
+	else tree.write(path, tree.noise(size));
+}
+
+/** Nothing stands at `path`, and only folders above it. */
+function makeRoom(tree: SourceTree, path: string): void {
+	const parts = path.split('/');
+	for (let i = 1; i < parts.length; i++) {
+		const above = parts.slice(0, i).join('/');
+		if (typeAt(tree, above) !== 'dir') {
+			if (typeAt(tree, above) !== null) tree.remove(above);
+			tree.mkdir(above);
+		}
+	}
+	if (typeAt(tree, path) !== null) tree.remove(path);
+}
+
+function typeAt(tree: SourceTree, path: string): 'file' | 'dir' | 'other' | null {
+	let stat: ReturnType<typeof lstatSync> | undefined;
+	try {
+		stat = lstatSync(tree.path(path), { throwIfNoEntry: false });
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== 'ENOTDIR') throw error;
+	}
+	if (!stat) return null;
+	if (stat.isFile()) return 'file';
+	return stat.isDirectory() ? 'dir' : 'other';
+}
+
+function sizeAt(tree: SourceTree, path: string): number {
+	return Number(lstatSync(tree.path(path)).size);
+}
