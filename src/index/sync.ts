@@ -52,7 +52,9 @@ export async function sync(options: SyncOptions): Promise<Synced> {
 	const runs = new Map(openRuns(index).map((run) => [run.set.time, run]));
 	// A set of this host that was not committed is not one that lost its manifest: the next backup sweeps it.
 	const chains = mend(collection, (set) => !runs.has(set.time)).chains;
-	forgetAllBut(index, new Set(chains.flatMap((chain) => chain.sets.map((set) => set.time))));
+	// One that was taken in when nobody asked for encryption, as `mount --target` does, is refused all the same.
+	const may = (set: BackupSet) => !options.encrypted || isEncrypted(set);
+	forgetAllBut(index, new Set(chains.flatMap(({ sets }) => sets.filter(may).map(({ time }) => time))));
 	const known = new Set(index.sets().map((set) => set.time));
 	const unusable: Synced['unusable'] = [];
 	let locked: KeyError | null = null;
@@ -127,17 +129,16 @@ export async function takeSegment(
 	name: string,
 	known: ObjectKey | null,
 ): Promise<void> {
+	// Had whole before the import begins, which keeps other processes from writing: it must not wait for the network.
+	const stored: Buffer[] = [];
+	for await (const chunk of from.stream(name)) stored.push(chunk);
 	if (!name.endsWith('.gpg')) {
-		await importSegment(
-			index,
-			setTime,
-			plainBytes(name, 'gz', () => from.stream(name), opener),
-			null,
-		);
+		const chunks = plainBytes(name, 'gz', () => iterate(stored), opener);
+		await importSegment(index, setTime, chunks, null);
 		return;
 	}
 	const used: ObjectKey = known ?? { header: Buffer.alloc(0), key: Buffer.alloc(0) };
-	const chunks = readMessage(from.stream(name), async (header) => {
+	const chunks = readMessage(iterate(stored), async (header) => {
 		if (known) return { algorithm: AES_256, key: known.key };
 		const session = await opener.sessionKey(header);
 		used.header = header;
@@ -145,6 +146,10 @@ export async function takeSegment(
 		return session;
 	});
 	await importSegment(index, setTime, chunks, used);
+}
+
+async function* iterate(chunks: readonly Buffer[]): AsyncGenerator<Buffer, void> {
+	yield* chunks;
 }
 
 /**
