@@ -93,7 +93,9 @@ async function watched(box: Sandbox, args: string[], lines: Set<string>): Promis
 	while (child.exitCode === null) {
 		for (const pid of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
 			try {
-				lines.add(readFileSync(`/proc/${pid}/cmdline`, 'latin1'));
+				// Ours and its children's: what else runs on this machine has its own secrets.
+				const ours = readFileSync(`/proc/${pid}/environ`, 'latin1').includes(box.dir);
+				if (ours) lines.add(readFileSync(`/proc/${pid}/cmdline`, 'latin1'));
 			} catch {
 				// It has ended.
 			}
