@@ -15,14 +15,17 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import * as errors from '../src/errors.js';
 import type { SnapshotSet } from '../src/index/entry.js';
 import { parseParameters } from '../src/profile/params.js';
 import { snapshotNames } from '../src/snapshots/names.js';
-import { profile, sandbox, tsdup } from './cli.js';
+import { duplicity, profile, type Sandbox, sandbox, tsdup } from './cli.js';
+import { mount, requests } from './fixtures.js';
 import { assertSameTree, describeTree } from './tree.js';
 
+const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const DOCUMENTS = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)];
 const PASSPHRASE = 'correct horse battery staple';
@@ -68,10 +71,10 @@ function workshop(name: string): string {
 	return folder;
 }
 
-function shell(script: string, cwd: string): string {
+function shell(script: string, cwd: string, { env }: Sandbox = box): string {
 	const { status, stdout, stderr } = spawnSync('bash', ['-euc', script], {
 		cwd,
-		env: box.env,
+		env,
 		maxBuffer: 2 ** 26,
 		// With a socket as stdin bash takes itself for a remote shell and reads bashrc.
 		stdio: ['ignore', 'pipe', 'pipe'],
@@ -173,6 +176,100 @@ describe('without tsdup', () => {
 	});
 });
 
+describe('what duplicity wrote', () => {
+	const other = sandbox();
+	const home = other.env.HOME as string;
+	const disk = join(home, 'disk');
+	other.env.TSDUP_TRACE = join(other.dir, 'trace');
+	after(() => other.remove());
+
+	/** The block's commands in a folder of their own, after them `then`. */
+	function follow(name: string, then = ':'): string {
+		const folder = join(home, name);
+		mkdirSync(folder);
+		return shell(
+			`${block('docs/duplicity.md', name).replace('/home/me/disk', disk)}\n${then}`,
+			folder,
+			other,
+		);
+	}
+
+	function tracedNames(): string[] {
+		return requests(other).flatMap(({ name }) => name ?? []);
+	}
+
+	/** As Debian's duply has it: two backups; a file too large for one volume. */
+	before(async () => {
+		mkdirSync(join(other.dir, 'bin'));
+		writeFileSync(join(other.dir, 'bin/tsdup'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`, {
+			mode: 0o755,
+		});
+		other.env.PATH = `${join(other.dir, 'bin')}:${other.env.PATH}`;
+		mkdirSync(join(home, '.duply/home'), { recursive: true, mode: 0o700 });
+		const conf = `GPG_PW='${PASSPHRASE}'\nTARGET='file://${disk}'\nSOURCE='${home}/Documents'\nDUPL_PARAMS='--volsize 1'\n`;
+		writeFileSync(join(home, '.duply/home/conf'), conf, { mode: 0o600 });
+		shell(
+			`mkdir -p disk Documents/letters; echo 'Dear Ada' >Documents/letters/ada.txt
+			head -c 1500000 /dev/urandom >Documents/film; duply home backup; sleep 1.1
+			echo 'once more' >>Documents/letters/ada.txt; duply home incr`,
+			home,
+			other,
+		);
+	});
+
+	test('the commands in docs/duplicity.md mount it by its profile', () => {
+		follow('by-profile');
+		assert.equal(readFileSync(join(home, 'by-profile/ada.txt'), 'utf8'), 'Dear Ada\nonce more\n');
+	});
+
+	test('the commands in docs/duplicity.md mount it by its URL', () => {
+		const said = follow('by-url', 'cat snapshots/latest/letters/ada.txt; tsdup umount snapshots');
+		assert.match(said, /^Dear Ada\nonce more$/m);
+	});
+
+	test('after index build no size has to be waited for', async () => {
+		shell('rm -r "$XDG_CACHE_HOME/tsdup"; tsdup index build home', home, other);
+		const known = tracedNames().length;
+		const mounted = await mount(other, '-p', 'home');
+		const sizes = shell(`stat -c %s latest/film latest/letters/ada.txt`, mounted.at, other);
+		assert.equal(sizes, '1500000\n19\n');
+		assert.deepEqual(tracedNames().slice(known), []);
+		await mounted.umount();
+	});
+
+	test('the commands in docs/duplicity.md continue it, in turns', async () => {
+		for (const command of block('docs/duplicity.md', 'going-on').trim().split('\n')) {
+			// Times of sets are whole seconds.
+			await sleep(1100);
+			shell(`echo '${command}' >>Documents/letters/ada.txt; ${command}`, home, other);
+		}
+		assert.match(shell('duply home verify --compare-data', home, other), /Verify complete.* 0 differences/);
+		assert.match(shell('tsdup status home', home, other), /1 chain, 5 sets/);
+		const mounted = await mount(other, '-p', 'home');
+		shell(`diff -r Documents ${mounted.at}/latest/`, home, other);
+		await mounted.umount();
+	});
+
+	test('a plain set is shown by its URL, and never in a profile with encryption', async () => {
+		const url = `file://${join(box.dir, 'plain')}`;
+		const { code, stderr } = await duplicity(['--no-encryption', source, url], box);
+		assert.equal(code, 0, stderr);
+		const conf = `SOURCE='${source}'\nTARGET='${url}'\nGPG_PW='${PASSPHRASE}'\n`;
+		profile(box, 'encrypted', conf);
+		for (const options of [
+			['-p', 'encrypted'],
+			['--target', url],
+			['-p', 'encrypted'],
+		]) {
+			const mounted = await mount(box, ...options);
+			const isRefused = options[0] === '-p';
+			assert.equal(/warning: .* cannot be shown: it is not encrypted/.test(mounted.stderr), isRefused);
+			assert.equal(readdirSync(mounted.at).length, isRefused ? 0 : 2);
+			await mounted.umount();
+		}
+	});
+});
+
 describe('the tables', () => {
 	const classes = Object.values(errors).map((ErrorClass) => new ErrorClass(''));
 
@@ -225,12 +322,14 @@ describe('the tables', () => {
 });
 
 describe('what is named', () => {
-	test('in README.md, a command, exists', async () => {
+	test('in README.md and docs/duplicity.md, a command, exists', async () => {
 		const { stdout } = await tsdup(['--help'], box);
 		const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
-		for (const [, name] of document('README.md').matchAll(/^ {4}(?:\$ )?tsdup (?:-\w )*([a-z]+)/gm)) {
-			assert.ok(commands.includes(name), name);
-		}
+		const used = [document('README.md'), document('docs/duplicity.md')].flatMap((text) => [
+			...text.matchAll(/^ {4}(?:\$ )?(?:[A-Z_]+=\S+ |PASSPHRASE='.*' )*tsdup (?:-\w )*([a-z]+)/gm),
+		]);
+		assert.ok(used.length > 20);
+		for (const [, name] of used) assert.ok(commands.includes(name), name);
 	});
 
 	test('in docs/files.md, an option of duplicity, is honoured', () => {
@@ -240,7 +339,7 @@ describe('what is named', () => {
 		assert.ok(options.length > 10);
 		for (const option of options) {
 			const words = [option, '1'].map((word) => Buffer.from(word));
-			const flag = /no-encryption|unencrypted|device-files|other-filesystems/.test(option);
+			const flag = /no-encryption|unencrypted|device-files|other-filesystems|-filenames/.test(option);
 			assert.deepEqual(parseParameters(flag ? words.slice(0, 1) : words).warnings, [], option);
 		}
 	});

@@ -7,7 +7,7 @@ export interface Edit {
 	readonly kind: 'write' | 'edit' | 'append' | 'remove' | 'rename' | 'dir' | 'symlink' | 'fifo' | 'chmod';
 	/** One character per byte, as in a `SourceTree`. */
 	readonly path: string;
-	/** What is renamed goes here; what a symlink says. */
+	/** What is renamed goes here; part of what a symlink says. */
 	readonly other: string;
 	/** Bytes of what is written. */
 	readonly size: number;
@@ -53,36 +53,33 @@ export const anyEdits: fc.Arbitrary<Edit[]> = fc.array(
 );
 
 export function applyEdits(tree: SourceTree, edits: readonly Edit[]): void {
-	for (const edit of edits) apply(tree, edit);
+	for (const edit of edits) {
+		apply(tree, edit);
+		tree.setTimes();
+	}
 }
 
 function apply(tree: SourceTree, { kind, path, other, size, mode }: Edit): void {
 	const type = typeAt(tree, path);
-	if (type === 'file' && kind === 'edit') {
-		const at = Math.min(size, 1000);
-		return tree.overwrite(path, at, tree.noise(20));
-	}
-	if (type === 'file' && kind === 'append') return tree.overwrite(path, sizeAt(tree, path), tree.noise(size));
-	if (kind === 'remove' || kind === 'rename' || kind === 'chmod') {
-		if (type === null) return;
-		if (kind === 'remove') tree.remove(path);
-		else if (kind === 'chmod' && type !== 'other') chmodSync(tree.touch(path), mode | 0o400);
-		else if (
-			kind === 'rename' &&
-			!`${other}/`.startsWith(`${path}/`) &&
-			!`${path}/`.startsWith(`${other}/`)
-		) {
+	if (type === 'file' && kind === 'edit') tree.overwrite(path, Math.min(size, 1000), tree.noise(20));
+	else if (type === 'file' && kind === 'append')
+		tree.overwrite(path, lstatSync(tree.path(path)).size, tree.noise(size));
+	else if (kind === 'remove') removeIfThere(tree, path);
+	else if (kind === 'chmod') {
+		if (type === 'file' || type === 'dir') chmodSync(tree.touch(path), mode);
+	} else if (kind === 'rename') {
+		if (type !== null && !isAbove(path, other) && !isAbove(other, path)) {
 			makeRoom(tree, other);
 			tree.rename(path, other);
 			tree.touch(other);
 		}
-		return;
+	} else {
+		makeRoom(tree, path);
+		if (kind === 'dir') tree.mkdir(path);
+		else if (kind === 'symlink') tree.symlink(path, `nowhere/${other}`);
+		else if (kind === 'fifo') tree.special(path, 'p');
+		else tree.write(path, tree.noise(size));
 	}
-	makeRoom(tree, path);
-	if (kind === 'dir') tree.mkdir(path);
-	else if (kind === 'symlink') tree.symlink(path, other);
-	else if (kind === 'fifo') tree.special(path, 'p');
-	else tree.write(path, tree.noise(size));
 }
 
 /** Nothing stands at `path`, and only folders above it. */
@@ -90,12 +87,19 @@ function makeRoom(tree: SourceTree, path: string): void {
 	const parts = path.split('/');
 	for (let i = 1; i < parts.length; i++) {
 		const above = parts.slice(0, i).join('/');
-		if (typeAt(tree, above) !== 'dir') {
-			if (typeAt(tree, above) !== null) tree.remove(above);
-			tree.mkdir(above);
-		}
+		if (typeAt(tree, above) !== 'dir') removeIfThere(tree, above);
+		tree.mkdir(above);
 	}
+	removeIfThere(tree, path);
+}
+
+function removeIfThere(tree: SourceTree, path: string): void {
 	if (typeAt(tree, path) !== null) tree.remove(path);
+}
+
+/** Also when they are the same. */
+function isAbove(path: string, other: string): boolean {
+	return `${other}/`.startsWith(`${path}/`);
 }
 
 function typeAt(tree: SourceTree, path: string): 'file' | 'dir' | 'other' | null {
@@ -108,8 +112,4 @@ function typeAt(tree: SourceTree, path: string): 'file' | 'dir' | 'other' | null
 	if (!stat) return null;
 	if (stat.isFile()) return 'file';
 	return stat.isDirectory() ? 'dir' : 'other';
-}
-
-function sizeAt(tree: SourceTree, path: string): number {
-	return Number(lstatSync(tree.path(path)).size);
 }

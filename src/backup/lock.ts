@@ -4,13 +4,13 @@
  */
 import { chmodSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
 import { LockError } from '../errors.js';
+import { openSqlite } from '../index/sqlite.js';
 
 /** @returns how to give the lock back. @throws LockError when another run holds it */
 export function takeLock(path: string): () => void {
 	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-	const db = new Database(path, { timeout: 0 });
+	const db = openSqlite(path, 0);
 	chmodSync(path, 0o600);
 	try {
 		db.exec('BEGIN EXCLUSIVE');

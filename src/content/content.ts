@@ -111,12 +111,16 @@ export class Content {
 			const { offset, length } = frameRange(from, number);
 			return decodeFrame(from, number, await copies.read(from.name, offset, length));
 		};
-		try {
-			return await read(volume);
-		} catch (error) {
-			if (!(error instanceof DamageError || error instanceof MissingObjectError)) throw error;
-			return await read(await this.#volume(id, true));
-		}
+		const readOrNull = (from: LocatedVolume) =>
+			read(from).catch((error) => {
+				if (error instanceof DamageError || error instanceof MissingObjectError) return null;
+				throw error;
+			});
+		const frame = await readOrNull(volume);
+		if (frame) return frame;
+		// Another reader may have made it again meanwhile, under another key.
+		this.#volumes.delete(id);
+		return (await readOrNull(await this.#volume(id, false))) ?? read(await this.#volume(id, true));
 	}
 
 	async #volume(id: number, again: boolean): Promise<LocatedVolume> {

@@ -6,6 +6,7 @@ import { DamageError, MissingObjectError } from '../errors.js';
 import {
 	type ForeignObject,
 	foreignVolumes,
+	joinAllPieces,
 	type Member,
 	recordMembers,
 	recordSizes,
@@ -41,6 +42,7 @@ export async function indexAll(
 			failures.push(error.message);
 		}
 	}
+	for (const set of index.sets()) joinAllPieces(index, set.time);
 	return failures;
 }
 

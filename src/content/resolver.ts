@@ -53,20 +53,26 @@ export class Resolver {
 	async #extents(chain: number, version: VersionBody, node: number): Promise<Extent[]> {
 		const body = await this.#body(chain, version, node);
 		if (body.extents) return [...body.extents];
-		const before = this.#index.bodyBefore(node, chain, body.first);
-		if (!before) throw new DamageError(`${this.#name(node)} is a change of a version that is not there.`);
-		const map = new ExtentMap(await this.#extents(chain, before, node));
 		const delta = body.delta ?? [];
+		const commands = await this.#commands(delta);
 		const literals = new ExtentMap(delta);
+		// A delta that copies nothing does not need the version before, which may be lost.
+		const map = commands.some(({ copy }) => copy) ? await this.#mapBefore(chain, body, node) : literals;
 		const extents: Extent[] = [];
 		let size = 0;
-		for (const { copy, offset, length } of await this.#commands(delta)) {
+		for (const { copy, offset, length } of commands) {
 			for (const extent of (copy ? map : literals).slice(offset, length)) pushExtent(extents, extent);
 			size += length;
 		}
 		this.#update('extents', encodeExtents(extents), chain, body.first, node);
 		this.#update('size', size, chain, body.first, node);
 		return extents;
+	}
+
+	async #mapBefore(chain: number, { first }: VersionBody, node: number): Promise<ExtentMap> {
+		const before = this.#index.bodyBefore(node, chain, first);
+		if (!before) throw new DamageError(`${this.#name(node)} is a change of a version that is not there.`);
+		return new ExtentMap(await this.#extents(chain, before, node));
 	}
 
 	#shown(set: SnapshotSet, node: number): VersionBody {

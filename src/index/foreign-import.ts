@@ -6,8 +6,11 @@
 
 import type { BackupSet, SetObject } from '../collection/backup-set.js';
 import { type Manifest, parseManifest } from '../collection/manifest.js';
+import { volumeName } from '../collection/names.js';
+import { rangesFit } from '../collection/ranges.js';
 import { DamageError, KeyError, MissingObjectError, type TsdupError, UnsupportedError } from '../errors.js';
 import type { Opener } from '../openpgp/opener.js';
+import { EMPTY_FILE_SIGNATURE } from '../rsync/signature.js';
 import type { Target } from '../target/target.js';
 import { type Member, parseMember } from '../volume/members.js';
 import { readTar } from '../volume/tar-reader.js';
@@ -26,6 +29,9 @@ export interface ForeignSource {
 
 /** More than any manifest that duplicity can have written within its own memory. */
 const MANIFEST_LIMIT = 2 ** 30;
+
+/** Bytes of the end of a tar. */
+const END_LENGTH = 1024;
 
 /** @throws DamageError when the sigtar is lost, and the manifest or a volume, too; KeyError, TargetError */
 export async function importForeign(
@@ -50,11 +56,16 @@ export async function importForeign(
 		if (!isLoss(error) && !(error instanceof KeyError && manifest)) throw error;
 		// Without the manifest nobody says whether there was one more volume.
 		if (!manifest) throw loss instanceof KeyError ? loss : error;
-		if (set.volumes.length === 0 || set.volumes.length < manifest.volumes.length) throw error;
+		const volumes = set.volumes.filter(({ number }) =>
+			manifest.volumes.some((listed) => listed.number === number),
+		);
+		// One that is not encrypted may be cut off: then it lists fewer than there are.
+		const listed = set.manifest?.encrypted ? volumes.length : set.volumes.length;
+		if (manifest.volumes.length !== listed || listed === 0) throw error;
 		source.note(
 			`The volumes of ${date(set)} are read to list it, because ${lower((error as Error).message)}`,
 		);
-		await takeFrom(set.volumes);
+		await takeFrom(volumes);
 	}
 	if (loss) source.note(`The manifest of ${date(set)} is lost: ${lower(loss.message)}`);
 }
@@ -86,7 +97,11 @@ async function readManifest(set: BackupSet, source: ForeignSource): Promise<Read
 			if (length > MANIFEST_LIMIT) throw new DamageError(`${set.manifest.name} is too large for a manifest.`);
 			chunks.push(chunk);
 		}
-		return { manifest: parseManifest(Buffer.concat(chunks), set.manifest.name), key, loss: null };
+		const manifest = parseManifest(Buffer.concat(chunks), set.manifest.name);
+		if (!rangesFit(manifest.volumes)) {
+			throw new DamageError(`${set.manifest.name} is damaged: its path ranges contradict each other`);
+		}
+		return { manifest, key, loss: null };
 	} catch (error) {
 		if (!isLoss(error) && !(error instanceof KeyError)) throw error;
 		return { manifest: null, key: null, loss: error };
@@ -107,7 +122,7 @@ function addObjects(index: Index, set: BackupSet, manifest: Manifest | null): vo
 				id: volumeId(set.time, number),
 				setTime: set.time,
 				// A volume that is not there is still the one that a path lies in: reading it says that it is missing.
-				name: object?.name ?? `volume ${number} of ${date(set)}`,
+				name: object?.name ?? volumeName(set, number, set.manifest?.encrypted ? 'gpg' : 'none'),
 				size: object?.size ?? 0,
 				form: object ? formOf(object) : 'plain',
 				sha1: range?.sha1 ?? null,
@@ -129,7 +144,12 @@ async function takeMembers(
 	source: ForeignSource,
 ): Promise<void> {
 	let before: Buffer | null = null;
-	for await (const { header, offset } of readTar(open(object, source), object.name)) {
+	const bytes = open(object, source);
+	const isBare = object === set.sigtar && formOf(object) === 'plain';
+	for await (const { header, offset } of readTar(
+		isBare ? toItsEnd(bytes, object.name) : bytes,
+		object.name,
+	)) {
 		const member = meaning(header, source);
 		// The pieces of a file are one entry.
 		if (!member || (member.piece !== null && before?.equals(member.path))) continue;
@@ -140,16 +160,28 @@ async function takeMembers(
 		}
 		const { metadata, size } = member;
 		const isFile = metadata.type === 'file';
-		const known = isFile ? null : (metadata.link?.length ?? 0);
+		const isEmpty = member.kind === 'signature' && size === EMPTY_FILE_SIGNATURE;
+		const known = isFile && !isEmpty ? null : (metadata.link?.length ?? 0);
 		const signature =
 			member.kind === 'signature' ? { volume: volumeId(set.time, 0), offset, length: size } : null;
 		taken.entry(
 			member.path,
 			{ ...metadata, mtimeNs: null },
-			{ size: known, extents: isFile ? null : [], delta: null },
+			{ size: known, extents: known === null ? null : [], delta: null },
 			signature,
 		);
 	}
+}
+
+/** Neither compressed nor encrypted, only the two zero blocks at its end tell a whole sigtar from one cut off between entries. */
+async function* toItsEnd(chunks: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer, void> {
+	let tail = Buffer.alloc(0);
+	for await (const chunk of chunks) {
+		yield chunk;
+		tail = Buffer.concat([tail, chunk.subarray(-END_LENGTH)]).subarray(-END_LENGTH);
+	}
+	if (tail.equals(Buffer.alloc(END_LENGTH))) return;
+	throw new DamageError(`${name} is cut off: restore the object from a copy, or make a new full backup.`);
 }
 
 /** One member that makes no sense costs that entry only. */

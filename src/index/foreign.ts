@@ -150,6 +150,13 @@ export function joinPieces(index: Index, chain: number, setTime: number, node: n
 	index.db.prepare('DELETE FROM pieces WHERE node = ? AND set_time = ?').run(node, setTime);
 }
 
+/** The same for every file of a set, if all of its volumes are indexed. */
+export function joinAllPieces(index: Index, setTime: number): void {
+	if (!foreignVolumes(index, setTime).every((volume) => volume.indexed)) return;
+	const nodes = index.db.prepare('SELECT DISTINCT node FROM pieces WHERE set_time = ?').pluck().all(setTime);
+	for (const node of nodes as number[]) joinPieces(index, chainOf(index, setTime), setTime, node);
+}
+
 interface Part extends Omit<Member, 'path'> {
 	readonly volume?: number;
 }

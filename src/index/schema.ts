@@ -4,10 +4,14 @@
  */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
+import { openSqlite } from './sqlite.js';
 
 /** Raise it whenever the tables below change. */
 const SCHEMA_VERSION = 2;
+
+/** Milliseconds to wait for another process that takes in a set. */
+const BUSY_TIMEOUT = 60_000;
 
 const TABLES = `
 -- One row per backup set that is indexed. id is small and stands in inode numbers; time (s) names the set.
@@ -112,11 +116,11 @@ INSERT INTO nodes (id, parent, name) VALUES (1, 0, x'');
 export function openDatabase(path: string): Database.Database {
 	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
 	try {
-		return prepare(new Database(path));
+		return prepare(openSqlite(path, BUSY_TIMEOUT));
 	} catch (error) {
 		if (!isUnusable(error)) throw error;
 		for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
-		return prepare(new Database(path));
+		return prepare(openSqlite(path, BUSY_TIMEOUT));
 	}
 }
 
@@ -131,17 +135,16 @@ function isUnusable(error: unknown): boolean {
 function prepare(db: Database.Database): Database.Database {
 	try {
 		chmodSync(db.name, 0o600);
-		db.pragma('busy_timeout = 60000');
-		db.pragma('journal_mode = WAL');
+		db.exec('PRAGMA journal_mode = WAL');
 		// The table of runs must survive the power: it tells the next run what to heal.
-		db.pragma('synchronous = FULL');
+		db.exec('PRAGMA synchronous = FULL');
 		db.transaction(() => {
-			const version = db.pragma('user_version', { simple: true });
+			const version = db.prepare('PRAGMA user_version').pluck().get();
 			if (version === SCHEMA_VERSION) return;
 			const used = db.prepare("SELECT count(*) FROM sqlite_master WHERE type = 'table'").pluck().get();
 			if (version !== 0 || used !== 0) throw new OtherVersion();
 			db.exec(TABLES);
-			db.pragma(`user_version = ${SCHEMA_VERSION}`);
+			db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
 		}).immediate();
 		return db;
 	} catch (error) {

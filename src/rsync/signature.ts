@@ -6,6 +6,8 @@ import { DamageError } from '../errors.js';
 import { native, type Run } from './native.js';
 
 const HEADER = 12;
+/** Bytes of an empty file's signature, and of no other's. */
+export const EMPTY_FILE_SIGNATURE = HEADER;
 const WEAK = 4;
 /** Bytes of each strong sum that is written. */
 const STRONG_LENGTH = 8;

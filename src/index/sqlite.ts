@@ -1,0 +1,23 @@
+/**
+ * SQLite databases, opened so that nothing of them is ever garbage collected. Since Node 24.19 the process aborts when an object
+ * of better-sqlite3 12 is collected while no script runs (the base class of its objects, node::ObjectWrap, then looks for
+ * an environment that is not entered); better-sqlite3 13 mends it but does not run on Node 20. Few databases are opened
+ * in a process, and each has a fixed number of statements.
+ */
+import Database from 'better-sqlite3';
+
+const kept: unknown[] = [];
+
+/** @param timeout ms to wait for another process's lock */
+export function openSqlite(path: string, timeout: number): Database.Database {
+	const db = new Database(path, { timeout });
+	const statements = new Map<string, Database.Statement>();
+	const prepare = db.prepare.bind(db) as (sql: string) => Database.Statement;
+	db.prepare = ((sql: string) => {
+		const known = statements.get(sql) ?? prepare(sql);
+		statements.set(sql, known);
+		return known;
+	}) as typeof db.prepare;
+	kept.push(db, statements);
+	return db;
+}
