@@ -266,7 +266,7 @@ for (const [kind, made, segments, damages] of [
 	['by stock, not encrypted', () => plain, false, /./],
 	['by stock, encrypted', () => encrypted, false, /cut off|beginning/],
 	['by tsdup', () => own, true, /deleted|cut off|beginning/],
-	['by tsdup, without its segments', () => own, false, /deleted|cut off|beginning/],
+	['by tsdup, without its segments', () => own, false, /deleted|beginning/],
 ] as const) {
 	describe(`a collection made ${kind}`, () => {
 		for (const [what, part, set, volume] of OBJECTS) {
@@ -285,9 +285,7 @@ for (const [kind, made, segments, damages] of [
 					try {
 						await assertContained(dir, made(), (i, path) => blurred || needs(i, path), {
 							mustFail: part === 'volume' && !segments,
-							names: blurred
-								? [/./]
-								: [new RegExp(name.replaceAll('.', '\\.')), new RegExp(`volume ${volume} of`)],
+							names: [blurred ? /./ : new RegExp(name.replaceAll('.', '\\.'))],
 						});
 					} catch (error) {
 						(error as Error).message = `${name} ${how}: ${(error as Error).message}`;
