@@ -16,7 +16,7 @@ export function formOf(object: SetObject): ObjectForm {
 
 /**
  * The bytes in an object; authentic only when the iteration ends without error.
- * @param open gives the stored bytes from their beginning; may be called more than once
+ * @param open gives the stored bytes; called once, when the iteration begins
  * @throws KeyError, DamageError, and what `open` throws
  */
 export function plainBytes(
