@@ -111,7 +111,8 @@ test('a host that has only the public key heals a run that was killed before its
 	await bench.backup();
 	// On a busy machine the run may get further before it is killed: then it is killed again.
 	let healed = '';
-	for (let i = 0; i < 5 && !/index completed/.test(healed); i++) healed = await crashAndHeal(bench, 'manifest');
+	for (let i = 0; i < 5 && !/index completed/.test(healed); i++)
+		healed = await crashAndHeal(bench, 'manifest');
 	assert.match(healed, /index completed/);
 	assert.match(healed, /^Incremental backup/m);
 	await crashAndHeal(bench, 'sigtar');
@@ -159,7 +160,7 @@ test('on S3, too, and no multipart upload is left over', async (t) => {
 	};
 	await t.test('while a volume is uploaded', async () => {
 		// On a busy machine an upload may be over before it was seen.
-		for (let i = 0; i < 5 && open === 0; i++) {
+		for (let i = 0; i < 12 && open === 0; i++) {
 			await crashAndHeal(bench, uploading);
 			assert.equal(await uploads(), 0);
 		}
