@@ -1,14 +1,13 @@
 {
+  'target_defaults': {
+    'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
+    # Without the last, a worker thread that is terminated while a job runs aborts the whole process.
+    'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
+    'cflags_cc!': ['-fno-exceptions', '-std=gnu++20', '-std=gnu++17'],
+    'cflags_cc': ['-std=c++17', '-Wall', '-Wextra'],
+  },
   'targets': [
-    {
-      'target_name': 'tsdup',
-      'sources': ['librsync.cc'],
-      'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      # Without the last, a worker thread that is terminated while a job runs aborts the whole process.
-      'defines': ['NAPI_VERSION=8', 'NAPI_CPP_EXCEPTIONS', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
-      'cflags_cc!': ['-fno-exceptions', '-std=gnu++20', '-std=gnu++17'],
-      'cflags_cc': ['-std=c++17', '-Wall', '-Wextra'],
-      'libraries': ['-lrsync'],
-    },
+    { 'target_name': 'tsdup', 'sources': ['librsync.cc'], 'libraries': ['-lrsync'] },
+    { 'target_name': 'inflate', 'sources': ['inflate.cc'], 'libraries': ['-lisal'] },
   ],
 }

@@ -1,22 +1,27 @@
 /** What reading a collection that duplicity wrote costs: each volume is fetched once, and only when a file in it is wanted. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { parseName } from '../src/collection/names.js';
-import { duplicity, sandbox } from './cli.js';
+import { connect } from '../src/target/s3-client.js';
+import { duplicity, profile, sandbox } from './cli.js';
 import { type Mounted, mount, requests } from './fixtures.js';
+import { type Radosgw, startRadosgw } from './radosgw.js';
 import { SourceTree } from './source-tree.js';
 
 const run = promisify(execFile);
 
 const box = sandbox();
 const source = join(box.dir, 'source');
-const url = `file://${join(box.dir, 'target')}`;
+const folder = join(box.dir, 'target');
+const BUCKET = 'requests';
 box.env.TSDUP_TRACE = join(box.dir, 'trace');
 box.env.PASSPHRASE = 'of the test of foreign requests';
+let server: Radosgw;
 let mounted: Mounted;
 
 /** Small files, some before and some after a file of three volumes; then one of them changed. */
@@ -33,12 +38,26 @@ before(async () => {
 	tree.overwrite('a/1', 500, tree.noise(10));
 	tree.setTimes();
 	await backUp('incremental', 1_700_086_400);
+	server = await startRadosgw();
+	const client = connect(await server.createBucket(BUCKET));
+	for (const Key of readdirSync(folder)) {
+		await client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: readFileSync(join(folder, Key)) }));
+	}
+	const settings = [
+		`SOURCE='/nowhere'\nTARGET='s3:///${BUCKET}'\nGPG_PW='${box.env.PASSPHRASE}'`,
+		`TARGET_USER='${server.accessKeyId}'\nTARGET_PASS='${server.secretAccessKey}'`,
+		`DUPL_PARAMS='--s3-endpoint-url ${server.endpoint}'`,
+	];
+	profile(box, 'stock', settings.join('\n'));
 });
 
-after(() => box.remove());
+after(async () => {
+	box.remove();
+	await server.stop();
+});
 
 async function backUp(kind: string, time: number): Promise<void> {
-	const args = [kind, '--volsize', '1', '--current-time', String(time), source, url];
+	const args = [kind, '--volsize', '1', '--current-time', String(time), source, `file://${folder}`];
 	const { code, stderr } = await duplicity(args, box);
 	assert.equal(code, 0, stderr);
 }
@@ -61,7 +80,7 @@ async function read(path: string): Promise<void> {
 }
 
 const mountIt = async () => {
-	mounted = await mount(box, '--target', url);
+	mounted = await mount(box, '-p', 'stock');
 };
 
 test('a mount without a cache: one listing, the manifest and the sigtar of each set', async () => {

@@ -223,7 +223,9 @@ test('an addon that is not built is reported with what to do', async (t) => {
 	await fs.cp(path.join(import.meta.dirname, '../src/rsync'), path.join(copy, 'src/rsync'), {
 		recursive: true,
 	});
-	await fs.cp(path.join(import.meta.dirname, '../src/errors.js'), path.join(copy, 'src/errors.js'));
+	for (const name of ['addon.js', 'errors.js']) {
+		await fs.cp(path.join(import.meta.dirname, '../src', name), path.join(copy, 'src', name));
+	}
 	const { signatureOf } = await import(pathToFileURL(path.join(copy, 'src/rsync/signature.js')).href);
 	await assert.rejects(signatureOf(sample, 512), /not built .*npm run setup/);
 });

@@ -100,7 +100,7 @@ function objectsOf({ cacheDir }: Access, chain: number, time: number, node: numb
 	const name = index.db
 		.prepare(
 			`SELECT name FROM foreign_objects WHERE id = :id
-			UNION SELECT name FROM volumes WHERE id = :id AND cached = 0`,
+			UNION SELECT name FROM volumes WHERE id = :id AND kind <> 'copy'`,
 		)
 		.pluck();
 	for (const version of versions) {

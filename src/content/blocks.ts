@@ -59,10 +59,6 @@ export class BlockCache {
 		}
 	}
 
-	async remove(object: string, frame: number): Promise<void> {
-		await rm(this.#path(object, frame), { force: true });
-	}
-
 	#path(object: string, frame: number): string {
 		return join(this.#dir, `${object}.${frame}`);
 	}

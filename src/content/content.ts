@@ -4,12 +4,15 @@
  * returned before its frame's digest matched.
  */
 import { LRUCache } from 'lru-cache';
-import { DamageError, MissingObjectError } from '../errors.js';
+import { DamageError } from '../errors.js';
 import type { Extent } from '../index/extents.js';
-import type { LocatedVolume } from '../index/index.js';
+import type { Index, LocatedVolume } from '../index/index.js';
+import { seekPoint } from '../index/seek-points.js';
 import type { Target } from '../target/target.js';
-import type { StoredVolume } from '../volume/frame.js';
+import type { Frame } from '../volume/frame.js';
+import type { ObjectRange } from '../volume/layout.js';
 import { decodeFrame, frameAt, frameRange } from '../volume/reader.js';
+import { decodeSeekFrame } from '../volume/seek-reader.js';
 import type { BlockCache } from './blocks.js';
 import type { ForeignObjects } from './foreign.js';
 
@@ -18,7 +21,17 @@ const MEMORY_LIMIT = 64 * 2 ** 20;
 /** Volumes whose frame tables are kept. One of 200 MB has some hundred frames, about 100 bytes each. */
 const VOLUMES_KEPT = 200;
 
+export interface ContentOptions {
+	readonly index: Index;
+	readonly target: Target;
+	/** null keeps nothing of the target's frames on disk. */
+	readonly blocks: BlockCache | null;
+	/** Says how volumes are read. */
+	readonly foreign: ForeignObjects;
+}
+
 export class Content {
+	readonly #index: Index;
 	readonly #target: Target;
 	readonly #blocks: BlockCache | null;
 	readonly #foreign: ForeignObjects;
@@ -29,11 +42,8 @@ export class Content {
 	});
 	readonly #inFlight = new Map<string, Promise<Buffer>>();
 
-	/**
-	 * @param blocks null keeps nothing of the target's on disk
-	 * @param foreign says where volumes lie, and makes copies of those that cannot be read from the middle
-	 */
-	constructor(target: Target, blocks: BlockCache | null, foreign: ForeignObjects) {
+	constructor({ index, target, blocks, foreign }: ContentOptions) {
+		this.#index = index;
 		this.#target = target;
 		this.#blocks = blocks;
 		this.#foreign = foreign;
@@ -76,7 +86,7 @@ export class Content {
 		if (kept) return Promise.resolve(kept);
 		let pending = this.#inFlight.get(key);
 		if (!pending) {
-			pending = (volume.cached ? this.#fromCopy(id, volume, number) : this.#fetch(volume, number))
+			pending = this.#read(id, volume, number)
 				.then((frame) => {
 					this.#frames.set(key, frame);
 					return frame;
@@ -87,40 +97,47 @@ export class Content {
 		return pending;
 	}
 
-	async #fetch(volume: StoredVolume, number: number): Promise<Buffer> {
-		const cached = await this.#blocks?.get(volume.name, number);
-		if (cached) {
-			try {
-				return await decodeFrame(volume, number, cached);
-			} catch (error) {
-				if (!(error instanceof DamageError)) throw error;
-				await this.#blocks?.remove(volume.name, number);
-			}
+	/** What this host made of a foreign volume, seek points or a copy, is made again when it does not serve. */
+	async #read(id: number, volume: LocatedVolume, number: number): Promise<Buffer> {
+		if (volume.kind === 'own') return this.#fetch(id, volume, number);
+		try {
+			return await this.#fetch(id, volume, number);
+		} catch (error) {
+			if (!(error instanceof DamageError)) throw error;
 		}
-		const { offset, length } = frameRange(volume, number);
-		const bytes = await this.#target.read(volume.name, offset, length);
-		const frame = await decodeFrame(volume, number, bytes);
-		await this.#blocks?.put(volume.name, number, bytes);
+		// Another reader may have made it again meanwhile, under another key.
+		this.#volumes.delete(id);
+		const now = await this.#volume(id, false);
+		return this.#fetch(id, now, number).catch(async (error) => {
+			if (!(error instanceof DamageError)) throw error;
+			return this.#fetch(id, await this.#volume(id, true), number);
+		});
+	}
+
+	async #fetch(id: number, volume: LocatedVolume, number: number): Promise<Buffer> {
+		const { name, kind } = volume;
+		const { offset, length } = rangeOf(volume, number);
+		const decode = (bytes: Buffer) => this.#decode(id, volume, number, bytes);
+		const kept = kind === 'own' ? null : await this.#foreign.readKept(id, offset, length);
+		if (kind === 'copy') return decode(kept ?? goneCopy(name));
+		for (const near of [async () => kept, async () => this.#blocks?.get(name, number)]) {
+			const bytes = await near();
+			const frame = bytes && (await decode(bytes).catch(orNull));
+			if (frame) return frame;
+		}
+		const bytes = await this.#target.read(name, offset, length);
+		const frame = await decode(bytes);
+		await this.#blocks?.put(name, number, bytes);
 		return frame;
 	}
 
-	/** A copy that is gone or damaged is made again: it is only a cache. */
-	async #fromCopy(id: number, volume: LocatedVolume, number: number): Promise<Buffer> {
-		const { copies } = this.#foreign;
-		const read = async (from: LocatedVolume) => {
-			const { offset, length } = frameRange(from, number);
-			return decodeFrame(from, number, await copies.read(from.name, offset, length));
-		};
-		const readOrNull = (from: LocatedVolume) =>
-			read(from).catch((error) => {
-				if (error instanceof DamageError || error instanceof MissingObjectError) return null;
-				throw error;
-			});
-		const frame = await readOrNull(volume);
-		if (frame) return frame;
-		// Another reader may have made it again meanwhile, under another key.
-		this.#volumes.delete(id);
-		return (await readOrNull(await this.#volume(id, false))) ?? read(await this.#volume(id, true));
+	async #decode(id: number, volume: LocatedVolume, number: number, bytes: Buffer): Promise<Buffer> {
+		if (volume.kind !== 'foreign') return decodeFrame(volume, number, bytes);
+		const frame = volume.frames[number];
+		const point = frame && seekPoint(this.#index, id, frame);
+		if (!point || !volume.key)
+			throw new DamageError('The index lost a seek point: run `tsdup index rebuild`.');
+		return decodeSeekFrame(volume.name, volume.key, { ...frame, point }, bytes);
 	}
 
 	async #volume(id: number, again: boolean): Promise<LocatedVolume> {
@@ -131,4 +148,19 @@ export class Content {
 		}
 		return volume;
 	}
+}
+
+function rangeOf(volume: LocatedVolume, number: number): ObjectRange {
+	// A frame of a foreign volume says itself which bytes of the object it is decoded from.
+	return volume.kind === 'foreign' ? (volume.frames[number] as Frame) : frameRange(volume, number);
+}
+
+/** What is near may be damaged: then it is read from farther away. */
+function orNull(error: unknown): null {
+	if (error instanceof DamageError) return null;
+	throw error;
+}
+
+function goneCopy(name: string): never {
+	throw new DamageError(`The copy of ${name} is gone.`);
 }

@@ -1,51 +1,36 @@
 /**
- * Makes what duplicity wrote readable from the middle: an object is fetched once, verified whole, and rewritten in the
- * seekable form into this host's cache, under a key of its own when it was encrypted. On the way it is learnt what
- * lies where in it.
+ * Makes what duplicity wrote readable from the middle, each object when it is first needed, and says how it is read then. What was
+ * fetched stays in this host's cache: as it is stored where seek points make it readable, else as a copy in the seekable form.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { DamageError } from '../errors.js';
-import { volumeNumber } from '../index/extents.js';
-import { type ForeignObject, foreignObject, type Member, recordMembers } from '../index/foreign.js';
-import type { Index, LocatedVolume } from '../index/index.js';
-import { addVolume } from '../index/set-import.js';
-import type { Encryptor } from '../openpgp/encryptor.js';
-import type { Opener } from '../openpgp/opener.js';
+import { DamageError, MissingObjectError } from '../errors.js';
+import { foreignObject } from '../index/foreign.js';
+import type { LocatedVolume } from '../index/index.js';
 import { FolderTarget } from '../target/file.js';
 import type { Target } from '../target/target.js';
-import { transcode } from '../volume/transcoder.js';
-import { VolumeWriter } from '../volume/writer.js';
 import { evict } from './eviction.js';
-import { fileBody, readWhole } from './stored-bytes.js';
+import { type ForeignOptions, fetchObject } from './fetch.js';
 
-/** Copies are read again and again, and soon thrown away: measured, level 1 writes twice as fast as 6 for a fifth more. */
-const COPY_LEVEL = 1;
-/** Bytes of all copies: some fifty volumes of duplicity's usual size. */
+/** Bytes of what is kept: some fifty volumes of duplicity's usual size. */
 const COPIES_LIMIT = 10 * 2 ** 30;
-
-export interface ForeignOptions {
-	readonly index: Index;
-	readonly target: Target;
-	readonly opener: Opener;
-	/** The folder of copies. */
-	readonly dir: string;
-}
 
 export class ForeignObjects {
 	/** Where copies are read. */
-	readonly copies: Target;
+	readonly #copies: Target;
+	readonly #dir: string;
 	readonly #options: ForeignOptions;
 	readonly #inFlight = new Map<number, Promise<void>>();
 	/** Objects that turned out to be damaged: not fetched again for every file in them. */
 	readonly #damaged = new Map<number, DamageError>();
 
-	constructor(options: ForeignOptions) {
+	/** @param dir the folder of copies */
+	constructor(dir: string, options: ForeignOptions) {
+		this.#dir = dir;
 		this.#options = options;
-		this.copies = new FolderTarget(options.dir);
+		this.#copies = new FolderTarget(dir);
 	}
 
-	/** How a foreign object's copy is read; makes the copy when there is none, or `again`. @throws as `fetch` */
+	/** How a volume is read; a foreign one is fetched when that is not known yet, or `again`. @throws as `fetch` */
 	async locate(id: number, again: boolean): Promise<LocatedVolume> {
 		const { index } = this.#options;
 		const known = again ? undefined : index.volume(id);
@@ -56,7 +41,17 @@ export class ForeignObjects {
 		return made;
 	}
 
-	/** Fetches, verifies, copies and indexes an object. @throws DamageError, MissingObjectError, KeyError, TargetError */
+	/** Bytes of what is kept of a volume; null when it is not. */
+	async readKept(id: number, offset: number, length: number): Promise<Buffer | null> {
+		try {
+			return await this.#copies.read(String(id), offset, length);
+		} catch (error) {
+			if (error instanceof DamageError || error instanceof MissingObjectError) return null;
+			throw error;
+		}
+	}
+
+	/** Fetches, verifies and indexes an object. @throws DamageError, MissingObjectError, KeyError, TargetError */
 	fetch(id: number): Promise<void> {
 		const damage = this.#damaged.get(id);
 		if (damage) return Promise.reject(damage);
@@ -74,52 +69,10 @@ export class ForeignObjects {
 	}
 
 	async #fetch(id: number): Promise<void> {
-		const { index, dir } = this.#options;
-		const object = foreignObject(index, id);
+		const object = foreignObject(this.#options.index, id);
 		if (!object) throw new DamageError(`The index knows no volume ${id}: run \`tsdup index rebuild\`.`);
-		await mkdir(dir, { recursive: true, mode: 0o700 });
-		const name = String(id);
-		const file = this.copies.create(name);
-		const writer = new VolumeWriter(file, name, object.form === 'gpg' ? ownKey : null, {
-			compressLevel: COPY_LEVEL,
-		});
-		try {
-			const members = await readWhole(object, this.#options, (tar) => copyOf(object, tar, writer));
-			const volume = await writer.finish();
-			await writer.commit();
-			index.db
-				.transaction(() => {
-					addVolume(index, id, object.setTime, volume, true);
-					if (volumeNumber(id) > 0 && !object.indexed) recordMembers(index, object, members);
-				})
-				.immediate();
-		} catch (error) {
-			await writer.abort();
-			throw error;
-		}
-		await evict(dir, COPIES_LIMIT);
+		await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+		await fetchObject(object, this.#options, this.#copies);
+		await evict(this.#dir, COPIES_LIMIT);
 	}
 }
-
-/** @returns the bodies of files in it */
-async function copyOf(
-	object: ForeignObject,
-	tar: AsyncIterable<Buffer>,
-	writer: VolumeWriter,
-): Promise<Member[]> {
-	const members: Member[] = [];
-	await transcode(tar, object.name, writer, {
-		member: (member, offset) => {
-			const body = fileBody(member, offset);
-			if (body) members.push(body);
-			return null;
-		},
-		damaged: () => {},
-	});
-	return members;
-}
-
-/** A message without recipients: its key is in this host's index only. */
-const ownKey: Encryptor = {
-	newMessage: async () => ({ header: Buffer.alloc(0), sessionKey: randomBytes(32) }),
-};

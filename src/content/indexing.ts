@@ -3,20 +3,11 @@
  * read once, in order, as a stream; nothing but the index is stored.
  */
 import { DamageError, MissingObjectError } from '../errors.js';
-import {
-	type ForeignObject,
-	foreignVolumes,
-	joinAllPieces,
-	type Member,
-	recordMembers,
-	recordSizes,
-} from '../index/foreign.js';
+import { type ForeignObject, foreignVolumes, joinAllPieces } from '../index/foreign.js';
 import type { Index } from '../index/index.js';
-import { DeltaParser } from '../rsync/commands.js';
-import { parseMember } from '../volume/members.js';
-import type { TarHeader } from '../volume/tar-header.js';
-import { readTar } from '../volume/tar-reader.js';
-import { type ForeignReader, fileBody, readWhole } from './stored-bytes.js';
+import { addScanned } from '../index/seek-points.js';
+import { readBodies, recordBodies } from './bodies.js';
+import { type ForeignReader, readWhole } from './stored-bytes.js';
 
 export interface IndexingProgress {
 	readonly volume: string;
@@ -47,45 +38,13 @@ export async function indexAll(
 }
 
 async function indexVolume(index: Index, volume: ForeignObject, reader: ForeignReader): Promise<void> {
-	const sizes: { path: Buffer; size: number }[] = [];
-	const members = await readWhole(volume, reader, async (tar) => {
-		const found: Member[] = [];
-		for await (const { header, offset, body } of readTar(tar, volume.name)) {
-			const member = bodyOf(header, offset);
-			if (!member) continue;
-			found.push(member);
-			// A delta in pieces is rare, and may go on in the next volume: its first `stat` reads it.
-			if (member.delta && member.piece === null)
-				sizes.push({ path: member.path, size: await deltaSize(body) });
-		}
-		return found;
+	const { scan, bodies } = await readWhole(volume, reader, async ({ tar, scan }) => {
+		return { scan, bodies: await readBodies(tar, volume.name) };
 	});
 	index.db
 		.transaction(() => {
-			recordMembers(index, volume, members);
-			recordSizes(index, volume.setTime, sizes);
+			if (scan) addScanned(index, volume, scan);
+			recordBodies(index, volume, bodies);
 		})
 		.immediate();
-}
-
-/** A member that makes no sense costs that file only: its size stays unknown. */
-function bodyOf(header: TarHeader, offset: number): Member | null {
-	try {
-		return fileBody(parseMember(header), offset);
-	} catch (error) {
-		if (error instanceof DamageError) return null;
-		throw error;
-	}
-}
-
-/** Bytes of the file that a delta makes. */
-async function deltaSize(delta: AsyncIterable<Buffer>): Promise<number> {
-	let size = 0;
-	const count = (length: number) => {
-		size += length;
-	};
-	const parser = new DeltaParser({ literal: count, copy: (_, length) => count(length) });
-	for await (const chunk of delta) parser.push(chunk);
-	parser.end();
-	return size;
 }

@@ -15,8 +15,10 @@ export function openContent(
 	{ target, opener, cacheDir }: Pick<Access, 'target' | 'opener' | 'cacheDir'>,
 	limit: number | null,
 ): { content: Content; resolver: Resolver } {
-	const foreign = new ForeignObjects({ index, target, opener, dir: join(cacheDir, 'volumes') });
+	// A folder is as near as the cache is.
+	const keep = !target.url.startsWith('file:');
+	const foreign = new ForeignObjects(join(cacheDir, 'volumes'), { index, target, opener, keep });
 	const blocks = limit === null ? null : new BlockCache(join(cacheDir, 'frames'), limit);
-	const content = new Content(target, blocks, foreign);
+	const content = new Content({ index, target, blocks, foreign });
 	return { content, resolver: new Resolver(index, content, foreign) };
 }

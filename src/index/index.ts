@@ -25,13 +25,15 @@ interface VolumeRow {
 	key: Buffer | null;
 	body: number;
 	tarLength: number;
-	cached: number;
+	kind: VolumeKind;
 }
 
-/** A volume that can be read from the middle, and where. */
+/** `own`; `foreign`: duplicity's, its frames have seek points; `copy`: of a foreign volume, in this host's cache. */
+export type VolumeKind = 'own' | 'foreign' | 'copy';
+
+/** A volume that can be read from the middle, and how. */
 export interface LocatedVolume extends StoredVolume {
-	/** It is a copy in this host's cache. */
-	readonly cached: boolean;
+	readonly kind: VolumeKind;
 }
 
 export class Index {
@@ -136,9 +138,7 @@ export class Index {
 	/** How a volume is read from the middle; undefined when it cannot be, or is not known. */
 	volume(id: number): LocatedVolume | undefined {
 		const row = this.db
-			.prepare(
-				'SELECT name, size, sha1, key, body, tar_length AS tarLength, cached FROM volumes WHERE id = ?',
-			)
+			.prepare('SELECT name, size, sha1, key, body, tar_length AS tarLength, kind FROM volumes WHERE id = ?')
 			.get(id) as VolumeRow | undefined;
 		if (!row) return undefined;
 		const frames = this.db
@@ -147,7 +147,7 @@ export class Index {
 				FROM frames WHERE volume = ? ORDER BY tar_offset`,
 			)
 			.all(id) as Frame[];
-		return { ...row, cached: row.cached === 1, frames };
+		return { ...row, frames };
 	}
 
 	/** What `df` shows: entries and bytes of the newest version of everything in a set. */

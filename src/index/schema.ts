@@ -8,7 +8,7 @@ import type Database from 'better-sqlite3';
 import { openSqlite } from './sqlite.js';
 
 /** Raise it whenever the tables below change. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /** Milliseconds to wait for another process that takes in a set. */
 const BUSY_TIMEOUT = 60_000;
@@ -34,9 +34,9 @@ CREATE TABLE volumes (
 	key BLOB,                      -- session key; NULL when not encrypted
 	body INTEGER NOT NULL,
 	tar_length INTEGER NOT NULL,
-	cached INTEGER NOT NULL        -- 1: a copy of a foreign object, in this host's cache and not on the target
+	kind TEXT NOT NULL             -- 'own'; 'foreign': read with seek points; 'copy' of a foreign one, in this host's cache
 );
--- Objects that cannot be read from the middle. One that was read once also has a copy among the volumes.
+-- Objects that duplicity wrote. One that was read once is also among the volumes.
 CREATE TABLE foreign_objects (
 	id INTEGER PRIMARY KEY,
 	set_time INTEGER NOT NULL,
@@ -66,9 +66,22 @@ CREATE TABLE frames (
 	tar_length INTEGER NOT NULL,
 	offset INTEGER NOT NULL,
 	length INTEGER NOT NULL,
-	digest BLOB NOT NULL,          -- SHA-256 of its tar bytes
+	digest BLOB NOT NULL,          -- SHA-256 of its tar bytes; in a foreign volume of the bytes as they are stored
 	PRIMARY KEY (volume, tar_offset)
 ) WITHOUT ROWID;
+-- Of each frame of a foreign volume, see SeekPoint in volume/seek-point.ts.
+CREATE TABLE seek_points (
+	volume INTEGER NOT NULL,
+	tar_offset INTEGER NOT NULL,
+	outer_left INTEGER NOT NULL,
+	cfb_skip INTEGER NOT NULL,
+	inflated INTEGER NOT NULL,
+	crc INTEGER NOT NULL,
+	inner_skip INTEGER NOT NULL,
+	inner_left INTEGER NOT NULL,
+	state BLOB NOT NULL,
+	PRIMARY KEY (volume, tar_offset)
+);
 -- One row per path that any set has shown. The root is node 1.
 CREATE TABLE nodes (
 	id INTEGER PRIMARY KEY,

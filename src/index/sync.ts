@@ -163,9 +163,10 @@ function forgetAllBut(index: Index, times: ReadonlySet<number>): void {
 	db.transaction(() => {
 		for (const set of index.sets().filter(({ chain }) => gone.has(chain))) {
 			db.prepare('DELETE FROM sets WHERE time = ?').run(set.time);
-			db.prepare('DELETE FROM frames WHERE volume IN (SELECT id FROM volumes WHERE set_time = ?)').run(
-				set.time,
-			);
+			for (const table of ['frames', 'seek_points']) {
+				const volumes = 'SELECT id FROM volumes WHERE set_time = ?';
+				db.prepare(`DELETE FROM ${table} WHERE volume IN (${volumes})`).run(set.time);
+			}
 			db.prepare('DELETE FROM volumes WHERE set_time = ?').run(set.time);
 			db.prepare('DELETE FROM foreign_objects WHERE set_time = ?').run(set.time);
 			db.prepare('DELETE FROM pieces WHERE set_time = ?').run(set.time);
@@ -176,7 +177,7 @@ function forgetAllBut(index: Index, times: ReadonlySet<number>): void {
 
 function missing({ db }: Index, present: ReadonlySet<string>): string[] {
 	const names = db
-		.prepare('SELECT name FROM volumes WHERE cached = 0 UNION ALL SELECT name FROM foreign_objects')
+		.prepare("SELECT name FROM volumes WHERE kind <> 'copy' UNION SELECT name FROM foreign_objects")
 		.pluck()
 		.all() as string[];
 	return names.filter((name) => !present.has(name));

@@ -4,9 +4,14 @@
  */
 import { DamageError } from '../errors.js';
 
+/** Bytes for which room is made at once: `n` may be what a hostile length says. */
+const MANY = 1 << 20;
+
 export class ByteReader {
 	readonly #source: AsyncIterator<Buffer>;
 	#chunk: Buffer = Buffer.alloc(0);
+	/** Bytes taken so far. */
+	position = 0;
 
 	constructor(source: AsyncIterable<Buffer>) {
 		this.#source = source[Symbol.asyncIterator]();
@@ -21,20 +26,25 @@ export class ByteReader {
 		}
 		const taken = this.#chunk.subarray(0, max);
 		this.#chunk = this.#chunk.subarray(taken.length);
+		this.position += taken.length;
 		return taken;
 	}
 
 	/** `n` bytes, or what is left when that is less; all held in memory. */
 	async upTo(n: number): Promise<Buffer> {
-		const pieces: Buffer[] = [];
-		for (let missing = n; missing > 0; ) {
-			const piece = await this.some(missing);
+		const first = await this.some(n);
+		if (first === null || first.length === n) return first ?? Buffer.alloc(0);
+		// Copied at once: a source may use a chunk's memory again when it is asked for the next.
+		let bytes = Buffer.allocUnsafe(Math.min(n, MANY));
+		let filled = first.copy(bytes);
+		while (filled < n) {
+			const piece = await this.some(n - filled);
 			if (piece === null) break;
-			pieces.push(piece);
-			missing -= piece.length;
+			const needed = filled + piece.length;
+			if (needed > bytes.length) bytes = Buffer.concat([bytes], Math.min(n, 2 * needed));
+			filled += piece.copy(bytes, filled);
 		}
-		const [only] = pieces;
-		return pieces.length === 1 && only ? only : Buffer.concat(pieces);
+		return bytes.subarray(0, filled);
 	}
 
 	/** Exactly `n` bytes. @throws DamageError when the source ends before */
@@ -47,6 +57,7 @@ export class ByteReader {
 	/** Puts back the bytes that were taken last. */
 	unread(bytes: Buffer): void {
 		this.#chunk = Buffer.concat([bytes, this.#chunk]);
+		this.position -= bytes.length;
 	}
 
 	/** All that is left, and closes. */

@@ -50,7 +50,8 @@ export async function* decryptObject(
 	}
 }
 
-function named(name: string, error: unknown): unknown {
+/** An error of this folder, with the name of the object in it. */
+export function named(name: string, error: unknown): unknown {
 	for (const kind of [KeyError, DamageError, UnsupportedError]) {
 		if (error instanceof kind) return new kind(`${name}: ${error.message}`, { cause: error });
 	}

@@ -7,11 +7,14 @@ import { DamageError, KeyError, UnsupportedError } from '../errors.js';
 import { ByteReader } from './bytes.js';
 import { checkPrefix, decipher, type SessionKey } from './session-key.js';
 
-const PREFIX = 18;
+/** Bytes of the random block and its repetition, in front of the packets. */
+export const PREFIX = 18;
+/** Of the octet in front of the ciphertext. */
+export const VERSION_LENGTH = 1;
 /** d3 14, then a SHA-1 over all plaintext including these two octets. */
 const MDC = 22;
 /** gpg's pieces have 8 KiB; decrypting and inflating them one by one takes twice as long. */
-const PIECE = 64 << 10;
+const PIECE = 256 << 10;
 
 /**
  * @throws KeyError when the session key does not fit, DamageError when the body was altered or cut off,
@@ -23,7 +26,7 @@ export async function* decryptBody(
 ): AsyncGenerator<Buffer, void, void> {
 	const reader = new ByteReader(body);
 	try {
-		const version = (await reader.exactly(1)).readUInt8(0);
+		const version = (await reader.exactly(VERSION_LENGTH)).readUInt8(0);
 		if (version === 2)
 			throw new UnsupportedError('encrypted data of version 2 (RFC 9580), which GnuPG never writes');
 		if (version !== 1) throw new DamageError(`encrypted data of a version that does not exist: ${version}`);

@@ -19,7 +19,7 @@ const PKESK = 1;
 const SKESK = 3;
 /** Encrypted data: without a checksum; with one (SEIPD); AEAD as gpg 2.3 has it. */
 const UNPROTECTED = 9;
-const SEIPD = 18;
+export const SEIPD = 18;
 const AEAD = 20;
 /** Offset in the body of an AEAD packet. */
 const AEAD_MODE = 2;
@@ -65,22 +65,32 @@ export async function* readMessage(
 }
 
 interface Start {
+	/** The PKESK and SKESK packets, raw. */
 	readonly header: Buffer;
 	/** Whether a key opens it, rather than passphrases only. */
 	readonly toKeys: boolean;
 	/** Of the encrypted packet. */
 	readonly tag: number;
 	readonly body: ByteReader;
+	/** Its first length octets, if they are of the new format: who goes on with the reader himself needs them. */
+	readonly lengths: Buffer | null;
 }
 
-async function readHeader(reader: ByteReader): Promise<Start> {
+/** @throws DamageError when there is no encrypted data, or something before it that does not belong there */
+export async function readHeader(reader: ByteReader): Promise<Start> {
 	const header: Buffer[] = [];
 	let size = 0;
 	let toKeys = false;
 	for (let packet = await nextPacket(reader); packet !== null; packet = await nextPacket(reader)) {
 		const { tag } = packet;
 		if (tag === SEIPD || tag === AEAD || tag === UNPROTECTED) {
-			return { header: Buffer.concat(header), toKeys, tag, body: new ByteReader(packet.body) };
+			return {
+				header: Buffer.concat(header),
+				toKeys,
+				tag,
+				lengths: packet.lengths,
+				body: new ByteReader(packet.body),
+			};
 		}
 		if (tag === PKESK || tag === SKESK) {
 			const raw = Buffer.concat([packet.header, await wholeBody(packet, MAX_HEADER)]);

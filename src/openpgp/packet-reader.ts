@@ -9,6 +9,8 @@ export interface Packet {
 	readonly tag: number;
 	/** Tag and length octets as they stood in the stream. */
 	readonly header: Buffer;
+	/** The length octets, if they are of the new format. */
+	readonly lengths: Buffer | null;
 	/** @throws DamageError when the stream ends before the packet does */
 	readonly body: AsyncIterable<Buffer>;
 }
@@ -35,7 +37,8 @@ export async function nextPacket(reader: ByteReader): Promise<Packet | null> {
 	if (length.more !== false && !dataTags.has(tag)) {
 		throw new DamageError(`OpenPGP packet of type ${tag} without a definite length`);
 	}
-	return { tag, header: Buffer.concat(raw), body: readBody(reader, length) };
+	const header = Buffer.concat(raw);
+	return { tag, header, lengths: isNew ? header.subarray(1) : null, body: readBody(reader, length) };
 }
 
 async function newLength(reader: ByteReader, raw: Buffer[] = []): Promise<Length> {

@@ -1,11 +1,7 @@
 /**
- * The native addon (native/librsync.cc), for signature.ts and delta.ts. It is loaded when first used, so that
- * what needs no librsync works without it.
+ * The native addon (native/librsync.cc), for signature.ts and delta.ts.
  */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { TsdupError } from '../errors.js';
+import { loadAddon } from '../addon.js';
 
 /**
  * Feeds the next bytes of a file to a job on a pool thread; resolves to the output available so far, maybe empty.
@@ -24,31 +20,8 @@ interface Native {
 
 let loaded: Native | undefined;
 
-/** Throws TsdupError when the addon is not built or does not load. */
+/** @throws TsdupError when the addon is not built or does not load */
 export function native(): Native {
-	loaded ??= load();
+	loaded ??= loadAddon('tsdup', 'librsync2') as Native;
 	return loaded;
-}
-
-function load(): Native {
-	const root = packageRoot();
-	const path = join(root, 'native/build/Release/tsdup.node');
-	if (!existsSync(path)) {
-		throw new TsdupError(`The native addon is not built (no ${path}): run "npm run setup" in ${root}`);
-	}
-	try {
-		return createRequire(import.meta.url)(path) as Native;
-	} catch (cause) {
-		throw new TsdupError(
-			`The native addon ${path} does not load (${String(cause)}): install librsync2, or run "npm run setup" in ${root}`,
-			{ cause },
-		);
-	}
-}
-
-/** The nearest folder above with a package.json: this file lies at different depths before and after compiling. */
-function packageRoot(): string {
-	let folder = import.meta.dirname;
-	while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
-	return folder;
 }

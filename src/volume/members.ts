@@ -55,8 +55,6 @@ const KINDS: ReadonlyMap<string, Kind> = new Map([
 
 const SLASH = 0x2f;
 const DOT = 0x2e;
-/** A component that is empty or goes elsewhere, or a byte that no path has. */
-const IMPOSSIBLE = /(?:^|\/)\.{0,2}(?:\/|$)|\0/;
 
 /** @throws DamageError when this member is none of duplicity's; the others of its tar may be good */
 export function parseMember(header: TarHeader): Member {
@@ -85,8 +83,25 @@ function withoutSlashes(name: Buffer): Buffer {
 function parsePath(header: TarHeader, path: Buffer): Buffer {
 	if (path.length === 0) return path;
 	if (path.length === 1 && path[0] === DOT) return path.subarray(1);
-	if (IMPOSSIBLE.test(path.toString('latin1'))) refuse(header, 'is no path below the source');
+	if (!isPossible(path)) refuse(header, 'is no path below the source');
 	return path;
+}
+
+/** False when a component is empty or goes elsewhere, or there is a byte that no path has. */
+function isPossible(path: Buffer): boolean {
+	let start = 0;
+	let dots = 0;
+	for (let i = 0; i < path.length; i++) {
+		const byte = path[i];
+		if (byte === 0) return false;
+		if (byte === DOT) dots += 1;
+		else if (byte === SLASH) {
+			if (i - start === dots && dots <= 2) return false;
+			start = i + 1;
+			dots = 0;
+		}
+	}
+	return path.length - start !== dots || dots > 2;
 }
 
 function parsePiece(header: TarHeader, digits: Buffer): number {

@@ -6,11 +6,11 @@ import { createDecipheriv, subtle } from 'node:crypto';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { DamageError } from '../errors.js';
+import { Inflater } from '../inflate/inflater.js';
 import type { Frame, StoredVolume } from './frame.js';
 import { type ObjectRange, objectRange, stripLengths } from './layout.js';
 import { MAX_PREFIX } from './literal.js';
 
-const inflateRaw = promisify(zlib.inflateRaw);
 const gunzip = promisify(zlib.gunzip);
 
 /** Cipher block of AES, bytes. */
@@ -73,15 +73,18 @@ async function uncompress(
 	bytes: Buffer,
 ): Promise<Buffer> {
 	const most = frame.tarLength + (volume.key ? MAX_PREFIX : 0);
-	// One byte more than allowed: a frame is one job of the thread pool, and too much is seen at once.
-	const options = { maxOutputLength: most, chunkSize: Math.max(most + 1, zlib.constants.Z_MIN_CHUNK) };
-	if (!volume.key) return gunzip(bytes, options);
+	// Room for one byte more than allowed: a frame is one job of the thread pool, and too much is seen at once.
+	if (!volume.key) {
+		const chunkSize = Math.max(most + 1, zlib.constants.Z_MIN_CHUNK);
+		return gunzip(bytes, { maxOutputLength: most, chunkSize });
+	}
 	const payload = stripLengths(bytes, offset, volume);
 	const decipher = createDecipheriv('aes-256-cfb', volume.key, payload.subarray(0, BLOCK));
-	// All but the last frame end in a flush, not in the end of the deflate stream.
-	const finishFlush = zlib.constants.Z_SYNC_FLUSH;
 	const plain = decipher.update(payload.subarray(BLOCK)).subarray(leadLength(frame.offset) - BLOCK);
-	return inflateRaw(plain, { ...options, finishFlush });
+	const output = Buffer.allocUnsafeSlow(most + 1);
+	const { made } = await new Inflater('raw').run(plain, output);
+	if (made > most) throw new RangeError(`it inflates to more than ${most} bytes`);
+	return output.subarray(0, made);
 }
 
 function frameOf(volume: StoredVolume, i: number): Frame {

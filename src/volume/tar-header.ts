@@ -49,40 +49,45 @@ const TYPES: Readonly<Record<string, TarType>> = {
 const ZEROS = Buffer.alloc(BLOCK);
 const NONE = Buffer.alloc(0);
 const SLASH = 0x2f;
+const USTAR = [...Buffer.from('ustar')];
 
-/** The first such block ends an archive, whatever follows. */
-export function isZeroBlock(block: Buffer): boolean {
-	return block[0] === 0 && block.equals(ZEROS);
+/** Whether the block at `at` is all zeros: the first such block ends an archive, whatever follows. */
+export function isZeroBlock(bytes: Buffer, at: number): boolean {
+	return bytes[at] === 0 && ZEROS.compare(bytes, at, at + BLOCK) === 0;
 }
 
 /**
- * @param block 512 bytes, which may be overwritten afterwards
+ * @param bytes 512 of them from `at`, which may be overwritten afterwards
  * @returns the header, and the type as the one character that stands there (extended headers have one of their own)
  */
-export function parseHeader(block: Buffer, fail: Fail): { header: TarHeader; flag: string } {
-	checkSum(block, fail);
-	const flag = String.fromCharCode(block[156] as number);
-	const ustar = block.toString('latin1', 257, 262) === 'ustar';
+export function parseHeader(bytes: Buffer, at: number, fail: Fail): { header: TarHeader; flag: string } {
+	checkSum(bytes, at, fail);
+	const flag = String.fromCharCode(bytes[at + 156] as number);
+	const ustar = isUstar(bytes, at + 257);
 	// The GNU dialect has blanks after the magic, and other things than a prefix at its place.
-	const prefixed = ustar && block[262] === 0 && block[345] !== 0;
-	const name = text(block, 0, 100);
+	const prefixed = ustar && bytes[at + 262] === 0 && bytes[at + 345] !== 0;
+	const name = text(bytes, at, 100);
 	const type = typeOf(flag, name);
 	const device = type === 'chardev' || type === 'blockdev';
 	const header: TarHeader = {
-		name: prefixed ? Buffer.concat([text(block, 345, 155), Buffer.from('/'), name]) : name,
+		name: prefixed ? Buffer.concat([text(bytes, at + 345, 155), Buffer.from('/'), name]) : name,
 		type,
-		mode: natural(block, 100, 8, fail) & 0o7777,
-		uid: natural(block, 108, 8, fail),
-		gid: natural(block, 116, 8, fail),
-		uname: ustar ? text(block, 265, 32) : NONE,
-		gname: ustar ? text(block, 297, 32) : NONE,
-		mtime: number(block, 136, 12, fail),
-		size: natural(block, 124, 12, fail),
-		linkname: type === 'symlink' || type === 'link' ? text(block, 157, 100) : null,
-		devMajor: device ? natural(block, 329, 8, fail) : 0,
-		devMinor: device ? natural(block, 337, 8, fail) : 0,
+		mode: natural(bytes, at + 100, 8, fail) & 0o7777,
+		uid: natural(bytes, at + 108, 8, fail),
+		gid: natural(bytes, at + 116, 8, fail),
+		uname: ustar ? text(bytes, at + 265, 32) : NONE,
+		gname: ustar ? text(bytes, at + 297, 32) : NONE,
+		mtime: number(bytes, at + 136, 12, fail),
+		size: natural(bytes, at + 124, 12, fail),
+		linkname: type === 'symlink' || type === 'link' ? text(bytes, at + 157, 100) : null,
+		devMajor: device ? natural(bytes, at + 329, 8, fail) : 0,
+		devMinor: device ? natural(bytes, at + 337, 8, fail) : 0,
 	};
 	return { header, flag };
+}
+
+function isUstar(bytes: Buffer, at: number): boolean {
+	return USTAR.every((byte, i) => bytes[at + i] === byte);
 }
 
 function typeOf(flag: string, name: Buffer): TarType {
@@ -92,45 +97,52 @@ function typeOf(flag: string, name: Buffer): TarType {
 }
 
 /** Some old writers added the bytes up as signed numbers; both sums are good. */
-function checkSum(block: Buffer, fail: Fail): void {
+function checkSum(bytes: Buffer, at: number, fail: Fail): void {
 	let sum = 8 * 0x20;
-	let high = 0;
-	for (let i = 0; i < BLOCK; i++) {
-		if (i === 148) i = 156;
-		const byte = block[i] as number;
-		sum += byte;
-		high += byte >> 7;
+	for (let i = at; i < at + 148; i++) sum += bytes[i] as number;
+	for (let i = at + 156; i < at + BLOCK; i++) sum += bytes[i] as number;
+	const recorded = natural(bytes, at + 148, 8, fail);
+	if (recorded !== sum && recorded !== sum - 256 * highBytes(bytes, at)) {
+		fail('the checksum of a header is wrong');
 	}
-	const recorded = natural(block, 148, 8, fail);
-	if (recorded !== sum && recorded !== sum - 256 * high) fail('the checksum of a header is wrong');
+}
+
+/** How many bytes outside of the checksum would be negative. */
+function highBytes(bytes: Buffer, at: number): number {
+	const isHigh = (byte: number) => byte > 0x7f;
+	const header = bytes.subarray(at, at + BLOCK);
+	return header.filter(isHigh).length - header.subarray(148, 156).filter(isHigh).length;
 }
 
 /** A copy of the field up to its NUL. */
-function text(block: Buffer, offset: number, length: number): Buffer {
+function text(bytes: Buffer, offset: number, length: number): Buffer {
 	let end = offset;
-	while (end < offset + length && block[end] !== 0) end += 1;
-	return end === offset ? NONE : Buffer.from(block.subarray(offset, end));
+	while (end < offset + length && bytes[end] !== 0) end += 1;
+	if (end === offset) return NONE;
+	const copy = Buffer.allocUnsafe(end - offset);
+	bytes.copy(copy, 0, offset, end);
+	return copy;
 }
 
-function natural(block: Buffer, offset: number, length: number, fail: Fail): number {
-	const value = number(block, offset, length, fail);
+function natural(bytes: Buffer, offset: number, length: number, fail: Fail): number {
+	const value = number(bytes, offset, length, fail);
 	return value < 0 ? fail(`a header has the negative number ${value}`) : value;
 }
 
 /** Octal digits, or GNU's base 256: a first byte of 0x80, or 0xff for a negative number, then two's complement. */
-function number(block: Buffer, offset: number, length: number, fail: Fail): number {
-	const first = block[offset] as number;
+function number(bytes: Buffer, offset: number, length: number, fail: Fail): number {
+	const first = bytes[offset] as number;
 	const end = offset + length;
 	let value = 0;
 	if (first === 0x80 || first === 0xff) {
 		const flip = first === 0xff ? 0xff : 0;
-		for (let i = offset + 1; i < end; i++) value = value * 256 + ((block[i] as number) ^ flip);
+		for (let i = offset + 1; i < end; i++) value = value * 256 + ((bytes[i] as number) ^ flip);
 		if (flip) value = -1 - value;
 	} else {
 		let i = offset;
-		while (i < end && block[i] === 0x20) i += 1;
-		for (; i < end && block[i] !== 0 && block[i] !== 0x20; i++) {
-			const digit = (block[i] as number) - 0x30;
+		while (i < end && bytes[i] === 0x20) i += 1;
+		for (; i < end && bytes[i] !== 0 && bytes[i] !== 0x20; i++) {
+			const digit = (bytes[i] as number) - 0x30;
 			if (digit < 0 || digit > 7) fail('a header has a number that is none');
 			value = value * 8 + digit;
 		}
