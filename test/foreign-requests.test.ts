@@ -1,15 +1,15 @@
 /** What reading a collection that duplicity wrote costs: each volume is fetched once, and only when a file in it is wanted. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { parseName } from '../src/collection/names.js';
 import { connect } from '../src/target/s3-client.js';
-import { duplicity, profile, sandbox } from './cli.js';
-import { type Mounted, mount, requests } from './fixtures.js';
+import { duplicity, profile, sandbox, tsdup } from './cli.js';
+import { type Mounted, mount, removeCaches, requests } from './fixtures.js';
 import { type Radosgw, startRadosgw } from './radosgw.js';
 import { SourceTree } from './source-tree.js';
 
@@ -138,5 +138,28 @@ test('mounted again: one listing, and nothing for what was read before', async (
 	});
 	assert.deepEqual(cost, []);
 	assert.equal(readFileSync(join(mounted.at, 'latest/a/4')).length, 1000);
+	await mounted.umount();
+});
+
+test('what the cache has lost is not fetched whole again: only the parts that are read', async () => {
+	const collections = join(box.env.XDG_CACHE_HOME as string, 'tsdup/collections');
+	const [collection] = readdirSync(collections);
+	for (const cache of ['volumes', 'frames']) {
+		rmSync(join(collections, collection as string, cache), { recursive: true, force: true });
+	}
+	await mountIt();
+	assert.deepEqual(await meanwhile(() => read('a/0')), ['read full volume 1']);
+	await mounted.umount();
+});
+
+test('after index build a volume is never fetched whole', async () => {
+	removeCaches(box);
+	assert.equal((await tsdup(['index', 'build', 'stock'], box)).code, 0);
+	await mountIt();
+	const cost = await meanwhile(async () => {
+		await run('find', [mounted.at, '-ls']);
+		await read('a/1');
+	});
+	assert.deepEqual(cost.sort(), ['read full volume 1', 'read inc volume 1']);
 	await mounted.umount();
 });

@@ -2,8 +2,9 @@
  * Makes what duplicity wrote readable from the middle, each object when it is first needed, and says how it is read then. What was
  * fetched stays in this host's cache: as it is stored where seek points make it readable, else as a copy in the seekable form.
  */
-import { mkdir } from 'node:fs/promises';
-import { DamageError, MissingObjectError } from '../errors.js';
+import { mkdir, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DamageError } from '../errors.js';
 import { foreignObject } from '../index/foreign.js';
 import type { LocatedVolume } from '../index/index.js';
 import { FolderTarget } from '../target/file.js';
@@ -41,13 +42,16 @@ export class ForeignObjects {
 		return made;
 	}
 
-	/** Bytes of what is kept of a volume; null when it is not. */
+	/** Bytes of what is kept of a volume; null when it is not, or cannot be read. */
 	async readKept(id: number, offset: number, length: number): Promise<Buffer | null> {
 		try {
-			return await this.#copies.read(String(id), offset, length);
-		} catch (error) {
-			if (error instanceof DamageError || error instanceof MissingObjectError) return null;
-			throw error;
+			const bytes = await this.#copies.read(String(id), offset, length);
+			const now = new Date();
+			// Used now: it goes later.
+			await utimes(join(this.#dir, String(id)), now, now).catch(() => {});
+			return bytes;
+		} catch {
+			return null;
 		}
 	}
 
