@@ -8,6 +8,12 @@
   },
   'targets': [
     { 'target_name': 'tsdup', 'sources': ['librsync.cc'], 'libraries': ['-lrsync'] },
+    {
+      'target_name': 'fuse',
+      'sources': ['fuse.cc'],
+      'cflags_cc': ['<!@(pkg-config --cflags fuse3)'],
+      'libraries': ['<!@(pkg-config --libs fuse3)'],
+    },
     { 'target_name': 'inflate', 'sources': ['inflate.cc'], 'libraries': ['-lisal'] },
   ],
 }

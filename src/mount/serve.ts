@@ -4,7 +4,7 @@
  */
 import { detach } from './detach.js';
 import type { FileSystem, Mounted, MountOptions } from './driver.js';
-import { fuseNative } from './fuse-native.js';
+import { fuse3 } from './fuse3.js';
 import { forgetHolder, recordHolder } from './holder.js';
 
 /**
@@ -12,7 +12,7 @@ import { forgetHolder, recordHolder } from './holder.js';
  * what `fs` holds and end with `process.exit` (see `fuse-native.ts`).
  */
 export async function serve(mountpoint: string, fs: FileSystem, options: MountOptions): Promise<Mounted> {
-	const mounted = await fuseNative.mount(mountpoint, fs, options);
+	const mounted = await fuse3.mount(mountpoint, fs, options);
 	await recordHolder(mountpoint);
 
 	// Lazily, since a signal cannot be refused: whoever is inside may finish. A second signal ends at once.

@@ -2,7 +2,7 @@
 import type { Stat } from 'fuse-native';
 import type { Attributes } from './driver.js';
 
-const S_IFMT: Record<Attributes['type'], number> = {
+export const S_IFMT: Record<Attributes['type'], number> = {
 	fifo: 0o010000,
 	chardev: 0o020000,
 	dir: 0o040000,
@@ -37,7 +37,7 @@ export function toStat(attributes: Attributes): Stat {
 }
 
 /** The kernel's new_encode_dev: 12 bits of major, 20 of minor. */
-function encodeDevice(major: number, minor: number): number {
+export function encodeDevice(major: number, minor: number): number {
 	return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xfff00) << 12)) >>> 0;
 }
 

@@ -1,0 +1,175 @@
+/**
+ * A read-only FUSE file system upon libfuse 3's low-level interface (native/fuse.cc). Requests come by inode; each is answered
+ * once, whenever the answer is there. Listings carry attributes and are kept by the addon, so that going through a directory asks
+ * for it once.
+ */
+import { constants } from 'node:os';
+import { loadAddon } from '../addon.js';
+
+/** What the kernel asks for; the order is native/fuse.cc's. */
+export const OPERATIONS = ['lookup', 'getattr', 'readlink', 'opendir', 'read', 'statfs'] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
+export interface Request {
+	readonly operation: Operation;
+	/** For the answer. */
+	readonly id: number;
+	/** Of a lookup: the directory's. */
+	readonly ino: number;
+	/** Of a read; bytes. */
+	readonly offset: number;
+	readonly length: number;
+	/** Of a lookup. */
+	readonly name: Buffer | undefined;
+}
+
+/** Of an entry, and how long the kernel may trust them. */
+export interface Attr {
+	/** Up to 2^53 - 1; the root is 1. */
+	readonly ino: number;
+	/** Type and permissions, as in `st_mode`. */
+	readonly mode: number;
+	readonly nlink: number;
+	readonly uid: number;
+	readonly gid: number;
+	/** Bytes; NaN in a listing: not known, nor is anything but `ino` and `mode`. */
+	readonly size: number;
+	/** Seconds since 1970, and nanoseconds from there, 0 to 999999999. */
+	readonly mtime: number;
+	readonly mtimeNs: number;
+	/** As in `st_rdev`. */
+	readonly rdev: number;
+	/** Seconds. */
+	readonly entryTimeout: number;
+	readonly attrTimeout: number;
+}
+
+interface Native {
+	mount(
+		mountpoint: string,
+		options: readonly string[],
+		onRequest: (
+			operation: number,
+			id: number,
+			ino: number,
+			offset: number,
+			length: number,
+			name: Buffer | undefined,
+		) => void,
+		onEnd: () => void,
+	): NativeSession;
+}
+
+interface NativeSession {
+	readonly attributes: Float64Array;
+	entry(id: number): void;
+	attr(id: number): void;
+	error(id: number, errno: number): void;
+	data(id: number, bytes: Buffer): void;
+	link(id: number, target: Buffer): void;
+	listing(id: number, names: Buffer, ends: Uint32Array, attributes: Float64Array, stays: boolean): void;
+	space(id: number, blockSize: number, blocks: number, files: number): void;
+	expire(ms: number): number[];
+}
+
+const FIELDS = 11;
+
+let native: Native | undefined;
+
+/** The answers to a request that is not open any more (interrupted, expired, unmounted) are ignored. */
+export class Session {
+	/** Fulfilled when the kernel has let go of the file system. */
+	readonly ended: Promise<void>;
+	readonly #native: NativeSession;
+
+	/**
+	 * Mounts. While it is mounted the process does not end by itself.
+	 * @param options as for mount(8), one each
+	 * @param onRequest must not throw
+	 * @throws Error with libfuse's reason; TsdupError when libfuse 3 is not there
+	 */
+	constructor(mountpoint: string, options: readonly string[], onRequest: (request: Request) => void) {
+		native ??= loadAddon('fuse', 'libfuse3-3') as Native;
+		let end = () => {};
+		this.ended = new Promise((resolve) => {
+			end = resolve;
+		});
+		this.#native = native.mount(
+			mountpoint,
+			options,
+			(operation, id, ino, offset, length, name) =>
+				onRequest({ operation: OPERATIONS[operation] as Operation, id, ino, offset, length, name }),
+			() => end(),
+		);
+	}
+
+	/** To `lookup`. */
+	entry(id: number, attr: Attr): void {
+		fill(this.#native.attributes, 0, attr);
+		this.#native.entry(id);
+	}
+
+	/** To `getattr`. */
+	attr(id: number, attr: Attr): void {
+		fill(this.#native.attributes, 0, attr);
+		this.#native.attr(id);
+	}
+
+	error(id: number, code: keyof typeof constants.errno): void {
+		this.#native.error(id, constants.errno[code]);
+	}
+
+	/** To `read`: fewer bytes than were asked for mean the end of the file. */
+	data(id: number, bytes: Buffer): void {
+		this.#native.data(id, bytes);
+	}
+
+	/** To `readlink`. */
+	link(id: number, target: Buffer): void {
+		this.#native.link(id, target);
+	}
+
+	/**
+	 * To `opendir`: all entries but `.` and `..`.
+	 * @param stays the kernel may keep it: no name comes or goes
+	 */
+	listing(id: number, entries: readonly { name: Buffer; attr: Attr }[], stays: boolean): void {
+		const ends = new Uint32Array(entries.length);
+		const attributes = new Float64Array(entries.length * FIELDS);
+		let end = 0;
+		entries.forEach(({ name, attr }, i) => {
+			end += name.length;
+			ends[i] = end;
+			fill(attributes, i * FIELDS, attr);
+		});
+		const names = Buffer.concat(
+			entries.map(({ name }) => name),
+			end,
+		);
+		this.#native.listing(id, names, ends, attributes, stays);
+	}
+
+	/** To `statfs`. */
+	space(id: number, blockSize: number, blocks: number, files: number): void {
+		this.#native.space(id, blockSize, blocks, files);
+	}
+
+	/** Answers with EIO what has been open for longer than `ms` milliseconds. @returns the ids */
+	expire(ms: number): number[] {
+		return this.#native.expire(ms);
+	}
+}
+
+function fill(fields: Float64Array, at: number, attr: Attr): void {
+	fields[at] = attr.ino;
+	fields[at + 1] = attr.mode;
+	fields[at + 2] = attr.nlink;
+	fields[at + 3] = attr.uid;
+	fields[at + 4] = attr.gid;
+	fields[at + 5] = attr.size;
+	fields[at + 6] = attr.mtime;
+	fields[at + 7] = attr.mtimeNs;
+	fields[at + 8] = attr.rdev;
+	fields[at + 9] = attr.entryTimeout;
+	fields[at + 10] = attr.attrTimeout;
+}

@@ -1,0 +1,173 @@
+/** The driver upon libfuse 3 (src/fuse). Called by `serve`. Inodes are those of the tree, names are bytes all the way. */
+import { LRUCache } from 'lru-cache';
+import { TsdupError } from '../errors.js';
+import { type Attr, type Request, Session } from '../fuse/session.js';
+import { detach } from './detach.js';
+import {
+	type Attributes,
+	type DirectoryEntry,
+	type Driver,
+	Errno,
+	type FileSystem,
+	type Mounted,
+	type MountOptions,
+	ROOT_INO,
+} from './driver.js';
+import { S_IFMT, encodeDevice } from './stat.js';
+
+/** Seconds that the kernel trusts what the root lists: snapshots come and go. */
+const ROOT_TRUST = 10;
+/** The same of all else, which never changes. */
+const TRUST = 86_400;
+
+/** Milliseconds; newer kernels can be told to abort a mount that leaves a request unanswered for 30 s. */
+const DEADLINE = 25_000;
+
+/** Files that are kept open, because nobody says when the last reader is gone. */
+const OPEN_FILES = 256;
+
+export const fuse3: Driver = {
+	async mount(mountpoint: string, fs: FileSystem, options: MountOptions): Promise<Mounted> {
+		const server = new Server(fs, options);
+		const session = start(mountpoint, options, (request) => server.serve(request, session));
+		const timer = setInterval(() => server.expire(session), 1000);
+		const unmounted = session.ended.then(() => clearInterval(timer));
+		return {
+			unmounted,
+			async unmount(): Promise<void> {
+				await detach(mountpoint);
+				await unmounted;
+			},
+		};
+	},
+};
+
+function start(mountpoint: string, options: MountOptions, onRequest: (request: Request) => void): Session {
+	try {
+		return new Session(mountpoint, mountWords(options), onRequest);
+	} catch (cause) {
+		if (cause instanceof TsdupError) throw cause;
+		const mayNotShare = options.allowOther && process.getuid?.() !== 0;
+		const hint = mayNotShare
+			? 'allow_other needs the line user_allow_other in /etc/fuse.conf'
+			: 'it needs /dev/fuse and, for users other than root, the program fusermount3 (Debian: apt install fuse3)';
+		throw new TsdupError(`cannot mount on ${mountpoint}: ${(cause as Error).message}; ${hint}`, { cause });
+	}
+}
+
+function mountWords({ allowOther, fsname }: MountOptions): string[] {
+	const words = ['ro', 'nosuid', 'nodev', 'noatime', 'default_permissions', 'subtype=tsdup'];
+	words.push(`fsname=${fsname.replace(/[\\,]/g, '\\$&')}`, `max_read=${2 ** 20}`);
+	if (allowOther) words.push('allow_other');
+	return words;
+}
+
+/** Answers the requests of one mount. */
+class Server {
+	readonly #fs: FileSystem;
+	readonly #options: MountOptions;
+	readonly #files: LRUCache<number, Promise<number>>;
+	/** What is being worked on, for the log. */
+	readonly #waiting = new Map<number, Request>();
+
+	constructor(fs: FileSystem, options: MountOptions) {
+		this.#fs = fs;
+		this.#options = options;
+		this.#files = new LRUCache({
+			max: OPEN_FILES,
+			dispose: (file) => {
+				file.then((handle) => fs.release(handle)).catch(() => {});
+			},
+		});
+	}
+
+	serve(request: Request, session: Session): void {
+		const { id, operation } = request;
+		this.#waiting.set(id, request);
+		this.#answer(request, session)
+			.catch((error: unknown) => {
+				if (!(error instanceof Errno)) log(operation, request, error);
+				session.error(id, error instanceof Errno ? error.code : 'EIO');
+			})
+			.finally(() => this.#waiting.delete(id));
+	}
+
+	expire(session: Session): void {
+		for (const id of session.expire(DEADLINE)) {
+			const request = this.#waiting.get(id);
+			if (request) log(request.operation, request, new Error(`no answer within ${DEADLINE / 1000} s`));
+		}
+	}
+
+	async #answer({ operation, id, ino, offset, length, name }: Request, session: Session): Promise<void> {
+		const fs = this.#fs;
+		switch (operation) {
+			case 'lookup':
+				return session.entry(id, this.#attr(await fs.lookup(ino, name as Buffer), ino));
+			case 'getattr':
+				return session.attr(id, this.#attr(await fs.getattr(ino), ino));
+			case 'readlink':
+				return session.link(id, await fs.readlink(ino));
+			case 'opendir': {
+				const entries = await fs.readdir(ino);
+				const listing = entries.map((entry) => ({ name: entry.name, attr: this.#listed(entry, ino) }));
+				return session.listing(id, listing, ino !== ROOT_INO);
+			}
+			case 'read':
+				return session.data(id, await this.#read(ino, offset, length));
+			case 'statfs': {
+				const { blockSize, blocks, files } = await fs.statfs();
+				return session.space(id, blockSize, blocks, files);
+			}
+		}
+	}
+
+	async #read(ino: number, offset: number, length: number): Promise<Buffer> {
+		let file = this.#files.get(ino);
+		if (!file) {
+			file = this.#fs.open(ino);
+			this.#files.set(ino, file);
+			// The next reader may have more luck.
+			file.catch(() => this.#files.delete(ino));
+		}
+		return this.#fs.read(await file, offset, length);
+	}
+
+	#listed({ ino, type, attributes }: DirectoryEntry, parent: number): Attr {
+		if (attributes) return this.#attr(attributes, parent);
+		return { ...UNKNOWN, ino, mode: S_IFMT[type] };
+	}
+
+	/** @param parent the directory that names the entry; of `getattr` the entry itself */
+	#attr(attributes: Attributes, parent: number): Attr {
+		const { uid, gid, umask } = this.#options;
+		const seconds = Math.floor(attributes.mtime);
+		const trust = parent === ROOT_INO ? ROOT_TRUST : TRUST;
+		return {
+			ino: attributes.ino,
+			mode: S_IFMT[attributes.type] | (umask === undefined ? attributes.mode : attributes.mode & ~umask),
+			nlink: attributes.nlink,
+			uid: uid ?? attributes.uid,
+			gid: gid ?? attributes.gid,
+			size: attributes.size,
+			mtime: seconds,
+			mtimeNs: Math.round((attributes.mtime - seconds) * 1e9),
+			rdev: encodeDevice(attributes.devMajor, attributes.devMinor),
+			entryTimeout: trust,
+			attrTimeout: trust,
+		};
+	}
+}
+
+/** What the kernel is to ask for when somebody wants it. */
+const UNKNOWN: Omit<Attr, 'ino' | 'mode'> = {
+	...{ nlink: 0, uid: 0, gid: 0, mtime: 0, mtimeNs: 0, rdev: 0, entryTimeout: 0, attrTimeout: 0 },
+	size: Number.NaN,
+};
+
+function log(action: string, { ino, name }: Request, error: unknown): void {
+	const what = name ? `${JSON.stringify(name.toString())} in inode ${ino}` : `inode ${ino}`;
+	const reasons: string[] = [];
+	for (let cause = error; cause instanceof Error; cause = cause.cause) reasons.push(cause.message);
+	process.stderr.write(`${new Date().toISOString()} cannot ${action} ${what}: ${reasons.join(': ')}\n`);
+}
