@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
@@ -26,7 +27,9 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -80,6 +83,60 @@ fuse_entry_param EntryOf(const double* fields) {
   return entry;
 }
 
+// Writes contents into the kernel's page cache. In a thread of its own, because the kernel makes the writer wait for a page that
+// somebody is just reading, and it is the main thread that answers the reader.
+class Storer {
+ public:
+  struct File {
+    fuse_ino_t ino;
+    std::vector<char> bytes;
+  };
+
+  explicit Storer(fuse_session* session) : session_(session), thread_([this] { Run(); }) {}
+
+  ~Storer() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+  }
+
+  void Push(File file) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      files_.push_back(std::move(file));
+    }
+    changed_.notify_one();
+  }
+
+ private:
+  void Run() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return ended_ || !files_.empty(); });
+      if (ended_) return;
+      const std::vector<File> files = std::exchange(files_, {});
+      lock.unlock();
+      for (const File& file : files) {
+        fuse_bufvec buffer = FUSE_BUFVEC_INIT(file.bytes.size());
+        buffer.buf[0].mem = const_cast<char*>(file.bytes.data());
+        fuse_lowlevel_notify_store(session_, file.ino, 0, &buffer, static_cast<fuse_buf_copy_flags>(0));
+      }
+      lock.lock();
+    }
+  }
+
+  fuse_session* session_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<File> files_;
+  bool ended_ = false;
+  // Last: it begins when all else is there.
+  std::thread thread_;
+};
+
 class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(Napi::Env env, Napi::Function on_request, Napi::Function on_end)
@@ -99,6 +156,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // Answers those that are open for longer with EIO. Returns their ids.
   std::vector<uint64_t> Expire(Clock::duration age);
 
+  void Store(fuse_ino_t ino, std::vector<char> bytes) {
+    if (self_) store_->Push({ino, std::move(bytes)});
+  }
   void Interrupted(uint64_t id) { interrupted_.push_back(id); }
 
   Napi::Reference<Napi::Float64Array> attributes;
@@ -109,6 +169,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void End();
 
   fuse_session* session_ = nullptr;
+  std::unique_ptr<Storer> store_;
   fuse_buf buffer_{};
   uv_poll_t* poll_ = nullptr;
   // As long as it is mounted, whatever becomes of JavaScript's object.
@@ -247,6 +308,7 @@ void Session::Mount(Napi::Env env, const std::string& mountpoint, const std::vec
     throw Napi::Error::New(env, reason);
   }
   self_ = shared_from_this();
+  store_ = std::make_unique<Storer>(session_);
   const int device = fuse_session_fd(session_);
   fcntl(device, F_SETFL, fcntl(device, F_GETFL) | O_NONBLOCK);
   uv_loop_t* loop = nullptr;
@@ -311,6 +373,7 @@ void Session::End() {
   uv_poll_stop(poll_);
   uv_close(reinterpret_cast<uv_handle_t*>(poll_), [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
   Expire(Clock::duration::min());
+  store_.reset();
   fuse_session_unmount(session_);
   fuse_session_destroy(session_);
   std::free(buffer_.mem);
@@ -406,6 +469,11 @@ Napi::Value MountSession(const Napi::CallbackInfo& info) {
     auto ids = Napi::Array::New(call.Env(), expired.size());
     for (uint32_t i = 0; i < expired.size(); i++) ids.Set(i, Napi::Number::New(call.Env(), static_cast<double>(expired[i])));
     return ids;
+  });
+  Method(object, "store", [session](const Napi::CallbackInfo& call) -> Napi::Value {
+    const auto bytes = call[1].As<Napi::Buffer<char>>();
+    session->Store(IdOf(call[0]), {bytes.Data(), bytes.Data() + bytes.Length()});
+    return call.Env().Undefined();
   });
   return object;
 }

@@ -14,7 +14,7 @@ node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.ex
 	fail "tsdup needs Node 20.19 or newer; this is $(node --version)."
 
 # To build and to mount; then what the tests compare with; then what the benchmark compares with.
-packages="g++ make python3 librsync-dev libisal-dev libfuse2 fuse3 gnupg bash"
+packages="g++ make python3 librsync-dev libisal-dev libfuse3-dev pkg-config libfuse2 fuse3 gnupg bash"
 packages="$packages duplicity python3-boto3 radosgw ceph-mon ceph-osd curl rsync rdiff openssl xxd xz-utils"
 [ "${1:-}" = --bench ] && packages="$packages restic borgbackup linux-source-6.1 time"
 
@@ -47,7 +47,7 @@ if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
 fi
 
 release=native/build/Release
-loads() { node -e 'for (const name of ["tsdup", "inflate"]) require(`./'$release'/${name}.node`)' 2>/dev/null; }
+loads() { node -e 'for (const name of ["tsdup", "inflate", "fuse"]) require(`./'$release'/${name}.node`)' 2>/dev/null; }
 if ! loads || [ -n "$(find native -maxdepth 1 -type f -newer $release/inflate.node)" ]; then
 	say "building the native addon"
 	log=$(mktemp)

@@ -35,6 +35,8 @@ import { DATA, DEEP_NAME, DEPTH, EVERY_BYTE, LONG_NAME, MANY, SyntheticTree } fr
 const run = promisify(execFile);
 const SCRIPT = join(import.meta.dirname, 'synthetic-mount.js');
 
+const IS_FUSE_3 = process.env.MOUNT_DRIVER !== 'fuse-native';
+
 let home: string;
 let mountpoint: string;
 
@@ -124,7 +126,7 @@ describe('a mount shows what the file system says', () => {
 			[huge.size, huge.blocks, huge.mtimeMs],
 			[2 ** 43 + 5, 2 ** 34 + 1, (2 ** 32 + 0.25) * 1000],
 		);
-		assert.equal((await lstat(at('ancient'))).mtimeMs, 0);
+		assert.equal((await lstat(at('ancient'))).mtimeMs, IS_FUSE_3 ? -5000 : 0);
 	});
 
 	it('a directory of 5,000 entries with their types', async () => {
@@ -173,7 +175,7 @@ describe('a mount shows what the file system says', () => {
 		await assert.rejects(readFile(at('broken')), fails('EIO'));
 		await assert.rejects(readFile(at('short')), fails('EIO'));
 		const log = join(home, 'cache', 'tsdup', 'mount.log');
-		assert.match(await readFile(log, 'utf8'), /cannot read "\/broken": vol7 is damaged\n/);
+		assert.match(await readFile(log, 'utf8'), /cannot read .*: vol7 is damaged\n/);
 		assert.equal((await stat(log)).mode & 0o777, 0o600);
 	});
 
@@ -184,11 +186,12 @@ describe('a mount shows what the file system says', () => {
 		await assert.rejects(rmdir(at('many')), fails('EROFS'));
 	});
 
-	it('ENODATA for extended attributes', () => {
+	it('no extended attributes', () => {
 		const script =
 			'import os, sys\ntry: os.getxattr(sys.argv[1], "user.x")\nexcept OSError as e: print(e.errno)';
 		const { stdout } = spawnSync('python3', ['-c', script, join(mountpoint, 'data')], { encoding: 'utf8' });
-		assert.equal(stdout, '61\n');
+		// ENOTSUP, which the kernel remembers; else ENODATA each time.
+		assert.equal(stdout, IS_FUSE_3 ? '95\n' : '61\n');
 	});
 
 	it('everything else while one read is slow', async () => {

@@ -8,13 +8,15 @@ import { reportError, reportReady, runInBackground } from '../src/mount/backgrou
 import {
 	type Attributes,
 	type DirectoryEntry,
+	type Driver,
 	Errno,
 	type FileSystem,
+	type OpenFile,
 	ROOT_INO,
 } from '../src/mount/driver.js';
 import { prepareMountpoint } from '../src/mount/mountpoint.js';
 import { parseMountOptions } from '../src/mount/options.js';
-import { serve } from '../src/mount/serve.js';
+import { DRIVERS, serve } from '../src/mount/serve.js';
 
 /** Every byte that a name may hold: all but NUL and slash. */
 export const EVERY_BYTE = Buffer.from(
@@ -60,7 +62,7 @@ export class SyntheticTree implements FileSystem {
 			[DEEP_NAME, deep(DEPTH - 1)],
 			['link', this.#add('symlink', { size: 4 }, { target: Buffer.from([0x2e, 0x2f, 0xe9, 0xff]) })],
 			['longest link', this.#add('symlink', {}, { target: Buffer.alloc(4095, 'x') })],
-			['too long link', this.#add('symlink', {}, { target: Buffer.alloc(3000, 0xe9) })],
+			['too long link', this.#add('symlink', {}, { target: Buffer.alloc(4096, 0xe9) })],
 			['chardev', this.#add('chardev', { devMajor: 10, devMinor: 229 })],
 			['blockdev', this.#add('blockdev', { devMajor: 259, devMinor: 0xabcde })],
 			['fifo', this.#add('fifo')],
@@ -70,7 +72,7 @@ export class SyntheticTree implements FileSystem {
 				this.#add(
 					'file',
 					{ size: 2 ** 43 + 5, mtime: 2 ** 32 + 0.25 },
-					{ read: async (_, n) => Buffer.alloc(n, 7) },
+					{ read: async (offset, n) => Buffer.alloc(Math.min(n, 2 ** 43 + 5 - offset), 7) },
 				),
 			],
 			['ancient', this.#add('file', { mtime: -5 })],
@@ -140,9 +142,10 @@ export class SyntheticTree implements FileSystem {
 		return this.#node(ino).target ?? Buffer.alloc(0);
 	}
 
-	async open(ino: number): Promise<number> {
-		this.#handles.set(++this.#lastHandle, this.#node(ino));
-		return this.#lastHandle;
+	async open(ino: number): Promise<OpenFile> {
+		const node = this.#node(ino);
+		this.#handles.set(++this.#lastHandle, node);
+		return { handle: this.#lastHandle, size: node.attributes.size };
 	}
 
 	async read(handle: number, offset: number, length: number): Promise<Buffer> {
@@ -153,6 +156,10 @@ export class SyntheticTree implements FileSystem {
 
 	async release(handle: number): Promise<void> {
 		this.#handles.delete(handle);
+	}
+
+	async following(): Promise<{ ino: number; bytes: Buffer }[]> {
+		return [];
 	}
 
 	async statfs(): Promise<{ blockSize: number; blocks: number; files: number }> {
@@ -169,7 +176,12 @@ async function main(path: string, foreground: boolean): Promise<void> {
 	try {
 		const mountpoint = await prepareMountpoint(path);
 		const options = parseMountOptions((process.env.MOUNT_OPTIONS ?? '').split(' '));
-		const mounted = await serve(mountpoint, new SyntheticTree(), { ...options, fsname: 'tsdup:a,b \\c' });
+		const mounted = await serve(
+			mountpoint,
+			new SyntheticTree(),
+			{ ...options, fsname: 'tsdup:a,b \\c' },
+			DRIVERS[process.env.MOUNT_DRIVER ?? 'fuse3'] as Driver,
+		);
 		await reportReady();
 		await mounted.unmounted;
 		process.exit(0);

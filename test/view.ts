@@ -73,7 +73,7 @@ async function readFolder(fs: SnapshotFileSystem, ino: number, above: string, se
 async function readFile(fs: SnapshotFileSystem, parent: number, name: Buffer): Promise<Buffer | null> {
 	try {
 		const { ino, size } = await fs.lookup(parent, name);
-		const handle = await fs.open(ino);
+		const { handle } = await fs.open(ino);
 		const chunks: Buffer[] = [];
 		for (let offset = 0; offset < size; offset += CHUNK) {
 			chunks.push(await fs.read(handle, offset, Math.min(CHUNK, size - offset)));

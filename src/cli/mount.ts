@@ -1,13 +1,14 @@
 /** `tsdup mount`: the snapshots of one or more collections as folders. */
 import { basename } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type Access, openProfile, openUrl } from '../collection/access.js';
 import { UsageError } from '../errors.js';
 import { reportError, reportReady, runInBackground } from '../mount/background.js';
+import type { Driver } from '../mount/driver.js';
 import { SnapshotFileSystem } from '../mount/filesystem.js';
 import { prepareMountpoint } from '../mount/mountpoint.js';
 import { parseMountOptions } from '../mount/options.js';
-import { serve } from '../mount/serve.js';
+import { DRIVERS, serve } from '../mount/serve.js';
 import { findProfile, listProfiles } from '../profile/find.js';
 import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
 import { localTime, missingWords, type Output, outputOf } from './output.js';
@@ -17,6 +18,7 @@ interface Options {
 	target?: string;
 	foreground?: boolean;
 	o: string[];
+	driver: string;
 }
 
 const collect = (value: string, before: string[]) => [...before, value];
@@ -34,6 +36,11 @@ export function addMount(program: Command): void {
 		.option('--target <url>', 'a collection without a profile; its passphrase is in PASSPHRASE')
 		.option('-f, --foreground', 'stay until it is unmounted')
 		.option('-o <options>', 'as for mount(8): allow_other, uid=, gid=, umask=', collect, [])
+		.addOption(
+			new Option('--driver <driver>', 'the FUSE library to mount with')
+				.choices(Object.keys(DRIVERS))
+				.default('fuse3'),
+		)
 		.action(run);
 }
 
@@ -80,7 +87,8 @@ async function serveUntilUnmounted(
 		(message) => process.stderr.write(`${new Date().toISOString()} ${message}\n`),
 	);
 	const fsname = accesses.map(({ name }) => name).join(',');
-	const mounted = await serve(mountpoint, fs, { ...mountOptions, fsname: `tsdup:${fsname}` });
+	const driver = DRIVERS[options.driver] as Driver;
+	const mounted = await serve(mountpoint, fs, { ...mountOptions, fsname: `tsdup:${fsname}` }, driver);
 	await reportReady();
 	await mounted.unmounted;
 	for (const { collection } of open) collection.close();

@@ -81,18 +81,27 @@ export class Content {
 	}
 
 	#frame(id: number, volume: LocatedVolume, number: number): Promise<Buffer> {
-		const key = `${id}.${number}`;
-		const kept = this.#frames.get(key);
+		const kept = this.#frames.get(key(id, number));
 		if (kept) return Promise.resolve(kept);
-		let pending = this.#inFlight.get(key);
+		const frame = this.#decoded(id, volume, number);
+		// Who came through the two frames before will want the next one.
+		const inOrder = this.#frames.has(key(id, number - 1)) && this.#frames.has(key(id, number - 2));
+		if (inOrder && number + 1 < volume.frames.length && !this.#frames.has(key(id, number + 1))) {
+			this.#decoded(id, volume, number + 1).catch(() => {});
+		}
+		return frame;
+	}
+
+	#decoded(id: number, volume: LocatedVolume, number: number): Promise<Buffer> {
+		let pending = this.#inFlight.get(key(id, number));
 		if (!pending) {
 			pending = this.#read(id, volume, number)
 				.then((frame) => {
-					this.#frames.set(key, frame);
+					this.#frames.set(key(id, number), frame);
 					return frame;
 				})
-				.finally(() => this.#inFlight.delete(key));
-			this.#inFlight.set(key, pending);
+				.finally(() => this.#inFlight.delete(key(id, number)));
+			this.#inFlight.set(key(id, number), pending);
 		}
 		return pending;
 	}
@@ -163,4 +172,8 @@ function orNull(error: unknown): null {
 
 function goneCopy(name: string): never {
 	throw new DamageError(`The copy of ${name} is gone.`);
+}
+
+function key(volume: number, frame: number): string {
+	return `${volume}.${frame}`;
 }

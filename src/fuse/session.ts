@@ -70,6 +70,7 @@ interface NativeSession {
 	listing(id: number, names: Buffer, ends: Uint32Array, attributes: Float64Array, stays: boolean): void;
 	space(id: number, blockSize: number, blocks: number, files: number): void;
 	expire(ms: number): number[];
+	store(ino: number, bytes: Buffer): void;
 }
 
 const FIELDS = 11;
@@ -152,6 +153,11 @@ export class Session {
 	/** To `statfs`. */
 	space(id: number, blockSize: number, blocks: number, files: number): void {
 		this.#native.space(id, blockSize, blocks, files);
+	}
+
+	/** Gives a file's whole content to the kernel's page cache, in the background. What the kernel does not want it drops. */
+	store(ino: number, bytes: Buffer): void {
+		this.#native.store(ino, bytes);
 	}
 
 	/** Answers with EIO what has been open for longer than `ms` milliseconds. @returns the ids */

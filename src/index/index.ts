@@ -6,11 +6,14 @@ import type Database from 'better-sqlite3';
 import type { Frame, StoredVolume } from '../volume/frame.js';
 import type { Body, Entry, SignatureRef, SnapshotSet } from './entry.js';
 import { ROOT_NODE } from './entry.js';
-import { decodeExtents } from './extents.js';
+import { decodeExtents, type Extent } from './extents.js';
 import { openDatabase } from './schema.js';
 
 const METADATA = `v.type, v.mode, v.uid, v.gid, v.uname, v.gname, v.mtime, v.mtime_ns AS mtimeNs, v.size, v.link,
 	v.dev_major AS devMajor, v.dev_minor AS devMinor`;
+/** Files of a directory that are asked for at once. */
+const FOLLOWING = 256;
+
 const SHOWN = 'v.chain = ? AND v.first <= ? AND v.last >= ?';
 
 export interface VersionBody extends Body {
@@ -45,6 +48,7 @@ export class Index {
 	readonly #bodyAt: Database.Statement;
 	readonly #bodyBefore: Database.Statement;
 	readonly #signature: Database.Statement;
+	readonly #following: Database.Statement;
 
 	constructor(path: string) {
 		this.db = openDatabase(path);
@@ -74,6 +78,19 @@ export class Index {
 			`SELECT v.sig_volume AS volume, v.sig_offset AS offset, v.sig_length AS length
 			FROM versions v WHERE v.node = ? AND ${SHOWN}`,
 		);
+		this.#following = this.db.prepare(
+			`SELECT n.id AS node, v.size, v.extents
+			FROM nodes this JOIN nodes n ON n.parent = this.parent AND n.name > this.name JOIN versions v ON v.node = n.id
+			WHERE this.id = ? AND ${SHOWN} AND v.type = 'file' AND v.extents IS NOT NULL ORDER BY n.name LIMIT ?`,
+		);
+	}
+
+	/** What is known of the contents of the regular files behind a node in its directory, in bytewise order of names; not all of them. */
+	following(set: SnapshotSet, node: number): { node: number; size: number; extents: Extent[] }[] {
+		const rows = this.#following.all(node, set.chain, set.time, set.time, FOLLOWING);
+		return (rows as { node: number; size: number; extents: Buffer }[]).map((row) => {
+			return { ...row, extents: decodeExtents(row.extents) };
+		});
 	}
 
 	/** Every set that can be shown, oldest first. */

@@ -35,6 +35,14 @@ export interface DirectoryEntry {
 	attributes: Attributes | null;
 }
 
+/** A regular file that can be read. */
+export interface OpenFile {
+	/** From 0 to 2^31 - 1, unique while open. */
+	readonly handle: number;
+	/** Bytes. */
+	readonly size: number;
+}
+
 /**
  * A read-only tree. Every method may throw `Errno`; any other error becomes EIO and is logged.
  *
@@ -48,11 +56,15 @@ export interface FileSystem {
 	/** All entries but `.` and `..`. */
 	readdir(ino: number): Promise<DirectoryEntry[]>;
 	readlink(ino: number): Promise<Buffer>;
-	/** A handle from 0 to 2^31 - 1, unique while open. */
-	open(ino: number): Promise<number>;
+	open(ino: number): Promise<OpenFile>;
 	/** `length` bytes from `offset`; fewer only where the file ends. */
 	read(handle: number, offset: number, length: number): Promise<Buffer>;
 	release(handle: number): Promise<void>;
+	/**
+	 * Files behind `ino` in its directory, in the order of its listing, whole: as many as fit into `limit` bytes, of those that can
+	 * be had without much ado. For drivers that can give them to the kernel before somebody asks.
+	 */
+	following(ino: number, limit: number): Promise<{ ino: number; bytes: Buffer }[]>;
 	/** Must answer from memory: `df` and file managers call it at any moment. Sizes in blocks of `blockSize` bytes. */
 	statfs(): Promise<{ blockSize: number; blocks: number; files: number }>;
 }

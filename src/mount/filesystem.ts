@@ -10,7 +10,7 @@ import type { Entry, SnapshotSet } from '../index/entry.js';
 import { ROOT_NODE } from '../index/entry.js';
 import { snapshotNames } from '../snapshots/names.js';
 import type { FileReader, Snapshots } from '../snapshots/snapshots.js';
-import { type Attributes, type DirectoryEntry, Errno, type FileSystem } from './driver.js';
+import { type Attributes, type DirectoryEntry, Errno, type FileSystem, type OpenFile } from './driver.js';
 
 const NODES = 2 ** 32;
 const PLACES_PER_COLLECTION = 2 ** 15;
@@ -80,7 +80,7 @@ export class SnapshotFileSystem implements FileSystem {
 		return link;
 	}
 
-	async open(ino: number): Promise<number> {
+	async open(ino: number): Promise<OpenFile> {
 		const place = this.#place(ino);
 		const entry = this.#entry(place);
 		if (entry.type !== 'file') throw new Errno(entry.type === 'dir' ? 'EISDIR' : 'EINVAL');
@@ -88,7 +88,7 @@ export class SnapshotFileSystem implements FileSystem {
 		const reader = await this.#orEio(what, () => place.collection.snapshots.open(place.set, entry));
 		const handle = this.#nextHandle++;
 		this.#open.set(handle, { reader, what });
-		return handle;
+		return { handle, size: reader.size };
 	}
 
 	async read(handle: number, offset: number, length: number): Promise<Buffer> {
@@ -116,6 +116,12 @@ export class SnapshotFileSystem implements FileSystem {
 
 	async release(handle: number): Promise<void> {
 		this.#open.delete(handle);
+	}
+
+	async following(ino: number, limit: number): Promise<{ ino: number; bytes: Buffer }[]> {
+		const { collection, set, node, base } = this.#place(ino);
+		const files = await collection.snapshots.following(set, node, limit);
+		return files.map((file) => ({ ino: base + file.node, bytes: file.bytes }));
 	}
 
 	async statfs(): Promise<{ blockSize: number; blocks: number; files: number }> {

@@ -40,9 +40,7 @@ export function operationsOf(fs: FileSystem, resolver: PathResolver): Operations
 		},
 
 		open(path, _flags, callback) {
-			const opening = resolver
-				.resolve(path)
-				.then(async ({ ino, size }) => ({ handle: await fs.open(ino), size }));
+			const opening = resolver.resolve(path).then(({ ino }) => fs.open(ino));
 			answer(
 				'open',
 				path,

@@ -1,18 +1,27 @@
 /**
- * A mount for as long as it lasts: picks the driver, records who holds it, and lets SIGINT, SIGTERM and
+ * A mount for as long as it lasts: records who holds it, and lets SIGINT, SIGTERM and
  * SIGHUP unmount. Called by the mount command, in the foreground or in the background process.
  */
 import { detach } from './detach.js';
-import type { FileSystem, Mounted, MountOptions } from './driver.js';
+import type { Driver, FileSystem, Mounted, MountOptions } from './driver.js';
+import { fuseNative } from './fuse-native.js';
 import { fuse3 } from './fuse3.js';
 import { forgetHolder, recordHolder } from './holder.js';
+
+/** By the names that users choose them by; the first one is the default. */
+export const DRIVERS: Readonly<Record<string, Driver>> = { fuse3, 'fuse-native': fuseNative };
 
 /**
  * Mounts `fs` on `mountpoint`, which came through `prepareMountpoint`. When `unmounted` is fulfilled, close
  * what `fs` holds and end with `process.exit` (see `fuse-native.ts`).
  */
-export async function serve(mountpoint: string, fs: FileSystem, options: MountOptions): Promise<Mounted> {
-	const mounted = await fuse3.mount(mountpoint, fs, options);
+export async function serve(
+	mountpoint: string,
+	fs: FileSystem,
+	options: MountOptions,
+	driver: Driver,
+): Promise<Mounted> {
+	const mounted = await driver.mount(mountpoint, fs, options);
 	await recordHolder(mountpoint);
 
 	// Lazily, since a signal cannot be refused: whoever is inside may finish. A second signal ends at once.

@@ -13,6 +13,11 @@ export interface Totals {
 	readonly bytes: number;
 }
 
+export interface WholeFile {
+	readonly node: number;
+	readonly bytes: Buffer;
+}
+
 export class Snapshots {
 	readonly #index: Index;
 	readonly #content: Content;
@@ -76,6 +81,22 @@ export class Snapshots {
 	/** A regular file's content, to be read at any offset. @throws as `size` */
 	async open(set: SnapshotSet, entry: Entry): Promise<FileReader> {
 		return new FileReader(this.#content, new ExtentMap(await this.#resolver.extents(set, entry.node)));
+	}
+
+	/**
+	 * The contents of files behind this one in its directory, in the order of names, as many as fit into `limit` bytes. For readers
+	 * who go through a directory; what takes more than reading is left out.
+	 */
+	async following(set: SnapshotSet, node: number, limit: number): Promise<WholeFile[]> {
+		const files: WholeFile[] = [];
+		let left = limit;
+		for (const file of this.#index.following(set, node)) {
+			if (file.size > left) break;
+			left -= file.size;
+			const bytes = await this.#content.read(file.extents).catch(() => null);
+			if (bytes) files.push({ node: file.node, bytes });
+		}
+		return files;
 	}
 
 	/** Entries and bytes in a snapshot. */

@@ -1,0 +1,214 @@
+/** The driver upon libfuse 3, with a tree in memory that counts what it is asked. */
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, open, rm, rmdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import {
+	type Attributes,
+	type DirectoryEntry,
+	Errno,
+	type FileSystem,
+	type Mounted,
+	type OpenFile,
+	ROOT_INO,
+} from '../src/mount/driver.js';
+import { fuse3 } from '../src/mount/fuse3.js';
+import { bytesFrom } from './seeded.js';
+
+const run = promisify(execFile);
+
+const FOLDER = 10;
+const FIRST_FILE = 1000;
+const FILES = 500;
+/** A folder whose sizes nobody knows yet. */
+const DARK = 20;
+const FIRST_DARK = 5000;
+/** A file that is never read to its end. */
+const STUCK = 30;
+
+const name = (i: number) => Buffer.from(`file ${String(i).padStart(4, '0')}`);
+const content = (i: number) => bytesFrom(`file ${i}`, (i * 37) % 9000);
+
+class CountedTree implements FileSystem {
+	readonly asked: Record<string, number> = {};
+
+	#count(what: string): void {
+		this.asked[what] = (this.asked[what] ?? 0) + 1;
+	}
+
+	#attributes(ino: number): Attributes {
+		const folder = ino === ROOT_INO || ino === FOLDER || ino === DARK;
+		let size = ino === STUCK ? 10 : 0;
+		if (ino >= FIRST_FILE) size = content(this.#number(ino)).length;
+		return {
+			...{ ino, type: folder ? 'dir' : 'file', mode: folder ? 0o755 : 0o644, nlink: 1, uid: 0, gid: 0 },
+			...{ size, mtime: 1_700_000_000.123456, devMajor: 0, devMinor: 0 },
+		};
+	}
+
+	#number(ino: number): number {
+		return ino >= FIRST_DARK ? ino - FIRST_DARK : ino - FIRST_FILE;
+	}
+
+	async getattr(ino: number): Promise<Attributes> {
+		this.#count('getattr');
+		return this.#attributes(ino);
+	}
+
+	async lookup(parent: number, wanted: Buffer): Promise<Attributes> {
+		this.#count('lookup');
+		const found = (await this.#entries(parent)).find((entry) => entry.name.equals(wanted));
+		if (!found) throw new Errno('ENOENT');
+		return this.#attributes(found.ino);
+	}
+
+	async readdir(ino: number): Promise<DirectoryEntry[]> {
+		this.#count('readdir');
+		return this.#entries(ino);
+	}
+
+	async #entries(ino: number): Promise<DirectoryEntry[]> {
+		const entry = (name: Buffer, child: number) => {
+			const attributes = this.#attributes(child);
+			return { name, ino: child, type: attributes.type, attributes: ino === DARK ? null : attributes };
+		};
+		if (ino === ROOT_INO) {
+			return [
+				entry(Buffer.from('folder'), FOLDER),
+				entry(Buffer.from('dark'), DARK),
+				entry(Buffer.from('stuck'), STUCK),
+			];
+		}
+		const first = ino === DARK ? FIRST_DARK : FIRST_FILE;
+		return Array.from({ length: FILES }, (_, i) => entry(name(i), first + i));
+	}
+
+	async readlink(): Promise<Buffer> {
+		throw new Errno('EINVAL');
+	}
+
+	async open(ino: number): Promise<OpenFile> {
+		return { handle: ino, size: this.#attributes(ino).size };
+	}
+
+	async read(ino: number, offset: number, length: number): Promise<Buffer> {
+		this.#count('read');
+		if (ino === STUCK) return new Promise(() => {});
+		return content(this.#number(ino)).subarray(offset, offset + length);
+	}
+
+	async release(): Promise<void> {}
+
+	async following(ino: number, limit: number): Promise<{ ino: number; bytes: Buffer }[]> {
+		const files: { ino: number; bytes: Buffer }[] = [];
+		let left = limit;
+		for (let i = this.#number(ino) + 1; i < FILES; i++) {
+			const bytes = content(i);
+			left -= bytes.length;
+			if (left < 0) break;
+			files.push({ ino: ino - this.#number(ino) + i, bytes });
+		}
+		return files;
+	}
+
+	async statfs(): Promise<{ blockSize: number; blocks: number; files: number }> {
+		return { blockSize: 4096, blocks: 1, files: 1 };
+	}
+}
+
+const tree = new CountedTree();
+let mountpoint: string;
+let mounted: Mounted;
+
+before(async () => {
+	mountpoint = await mkdtemp(join(tmpdir(), 'tsdup-fuse3-'));
+	mounted = await fuse3.mount(mountpoint, tree, { allowOther: false, fsname: 'counted' });
+});
+
+after(async () => {
+	await mounted.unmount();
+	await rmdir(mountpoint).catch(() => rm(mountpoint, { recursive: true }));
+});
+
+/** @returns what the tree was asked meanwhile */
+async function meanwhile(act: () => Promise<unknown>): Promise<Record<string, number>> {
+	const before = { ...tree.asked };
+	await act();
+	const counts = Object.entries(tree.asked).map(
+		([what, count]) => [what, count - (before[what] ?? 0)] as const,
+	);
+	return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
+test('a listing brings all attributes: nobody is asked for one of them again', async () => {
+	const asked = await meanwhile(async () => {
+		const { stdout } = await run('find', [join(mountpoint, 'folder'), '-type', 'f', '-size', '+4k']);
+		assert.ok(stdout.split('\n').length > 100);
+		await run('ls', ['-l', join(mountpoint, 'folder')]);
+	});
+	assert.ok((asked.getattr ?? 0) + (asked.lookup ?? 0) <= 2, JSON.stringify(asked));
+	assert.ok((asked.readdir ?? 0) <= 2, JSON.stringify(asked));
+});
+
+test('a name without attributes costs nothing until somebody wants them', async () => {
+	const dark = join(mountpoint, 'dark');
+	const listed = await meanwhile(async () => {
+		const { stdout } = await run('find', [dark, '-type', 'f']);
+		assert.equal(stdout.trim().split('\n').length, FILES);
+	});
+	assert.ok((listed.lookup ?? 0) <= 1, JSON.stringify(listed));
+	const size = await meanwhile(async () => {
+		const { stdout } = await run('stat', ['-c', '%s', join(dark, String(name(7)))]);
+		assert.equal(Number(stdout), content(7).length);
+	});
+	assert.deepEqual(size, { lookup: 1 });
+});
+
+test('times below the second', async () => {
+	const { stdout } = await run('stat', ['-c', '%.Y', join(mountpoint, 'folder')]);
+	assert.equal(stdout.trim().slice(0, 17), '1700000000.123456');
+});
+
+test('who reads small files in their order gets most of them before he asks, and the right ones', async () => {
+	const folder = join(mountpoint, 'folder');
+	const asked = await meanwhile(async () => {
+		const { stdout } = await run('tar', ['-C', folder, '--sort=name', '-cf', '-', '.'], {
+			encoding: 'buffer',
+			maxBuffer: 2 ** 26,
+		});
+		const child = spawn('tar', ['-xOf', '-']);
+		const wanted = Buffer.concat(Array.from({ length: FILES }, (_, i) => content(i)));
+		const pieces: Buffer[] = [];
+		child.stdout.on('data', (piece: Buffer) => pieces.push(piece));
+		child.stdin.end(stdout);
+		await new Promise((resolve) => child.once('close', resolve));
+		assert.ok(Buffer.concat(pieces).equals(wanted));
+	});
+	assert.ok((asked.read ?? 0) < FILES / 2, JSON.stringify(asked));
+	for (const i of [3, 250, 499]) {
+		const { stdout } = await run('cat', [join(folder, String(name(i)))], { encoding: 'buffer' });
+		assert.ok(stdout.equals(content(i)));
+	}
+});
+
+test('a reader who is stopped while he waits is let go, and the mount goes on', async () => {
+	const child = spawn('cat', [join(mountpoint, 'stuck')]);
+	const ended = new Promise<NodeJS.Signals | null>((resolve) =>
+		child.once('close', (_, signal) => resolve(signal)),
+	);
+	await sleep(300);
+	child.kill('SIGINT');
+	const signal = await Promise.race([ended, sleep(5000, 'nothing')]);
+	assert.equal(signal, 'SIGINT');
+	await run('ls', [join(mountpoint, 'folder')]);
+});
+
+test('unmounting is refused while a file is open', async () => {
+	const file = await open(join(mountpoint, 'folder', String(name(5))));
+	await assert.rejects(mounted.unmount(), /is in use/);
+	await file.close();
+});
