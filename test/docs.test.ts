@@ -358,7 +358,7 @@ describe('what is named', () => {
 			.slice(1);
 		sentences.forEach((sentence, i) => {
 			assert.ok(sentence.startsWith(`${i + 1}. `), `the number of ${sentence}`);
-			const named = [...sentence.replaceAll(/\s+/g, ' ').matchAll(/\*([a-z-]+): ([^*]+)\*/g)];
+			const named = [...sentence.replaceAll(/\s+/g, ' ').matchAll(/\*([a-z0-9-]+): ([^*]+)\*/g)];
 			assert.ok(named.length > 0, sentence);
 			for (const [, file, title] of named) {
 				const code = document(`test/${file}.test.ts`);
