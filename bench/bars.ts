@@ -25,7 +25,16 @@ const BARS: readonly Bar[] = [
 		limit: 3,
 		unit: MIB,
 	},
+	foreign("duplicity's collection: names", 'foreignNames', 0.5),
+	foreign("duplicity's collection: one file", 'foreignCat', 0.6),
+	foreign("duplicity's collection: the next file", 'foreignNext', 0.05),
+	foreign("duplicity's collection: all sizes", 'foreignSizes', 0.5),
+	foreign("duplicity's collection: the whole tree", 'foreignTree', 0.6),
 ];
+
+function foreign(words: string, caseName: CaseName, limit: number): Bar {
+	return { words: `${words}, time ÷ duplicity`, caseName, metric: 'seconds', limit };
+}
 
 /** A line for each bar. */
 export function bars(samples: readonly Sample[]): string {

@@ -1,8 +1,9 @@
 /**
  * Measures tsdup against duplicity, restic and borg on the same work in the same run (docs/benchmarks.md):
  *
- *     npm run bench -- [--small] [--runs N] [--work DIR] [--write]
+ *     npm run bench -- [--small] [--runs N] [--work DIR] [--write] [--foreign]
  *
+ * With --foreign only collections that duplicity wrote.
  * It fails when a result is wrong, never because a figure is slow.
  */
 import { mkdir, rm } from 'node:fs/promises';
@@ -12,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { measureBackups, type Round } from './backups.js';
 import { bars } from './bars.js';
 import { writeDocument } from './document.js';
+import { measureForeign } from './foreign.js';
 import { findTools, load, machine } from './machine.js';
 import { measureMounts } from './mounts.js';
 import { CASES, type Sample } from './samples.js';
@@ -26,6 +28,7 @@ const { values: options } = parseArgs({
 		runs: { type: 'string' },
 		work: { type: 'string', default: join(tmpdir(), 'tsdup-bench') },
 		write: { type: 'boolean', default: false },
+		foreign: { type: 'boolean', default: false },
 	},
 });
 const size = options.small ? SMALL : FULL;
@@ -48,6 +51,13 @@ async function oneRound(number: number, kinds: readonly ToolKind[]): Promise<str
 	const dir = join(work, `round-${size.name}`);
 	await rm(dir, { recursive: true, force: true });
 	await mkdir(dir);
+	if (options.foreign) {
+		const about = `round ${number + 1}, collections of duplicity's; load ${load()} before it`;
+		console.log(about);
+		await measureForeign({ number, size, work, dir, record });
+		await rm(dir, { recursive: true });
+		return `${about}, ${load()} after it`;
+	}
 	const tree = await freshTree(work, size, join(dir, 'source'));
 	const about = `round ${number + 1}: ${inWords(tree)}; load ${load()} before it`;
 	console.log(about);

@@ -23,6 +23,11 @@ export const CASES = {
 	findCold: '`find -type f -size +100k` on a fresh mount',
 	findWarm: 'the same `find` again',
 	image: 'The large image, read through a fresh mount',
+	foreignNames: "A collection of duplicity's, from nothing: `mount` and `find`; `list-current-files`",
+	foreignCat: 'The same: `mount` and `cat` of one file; `restore --file-to-restore`',
+	foreignNext: 'The same: `cat` of the next file; `restore --file-to-restore`',
+	foreignSizes: 'The same: `mount` and `ls -lR`; `restore` of everything',
+	foreignTree: 'The same: `mount` and `cp -a`; `restore` of everything',
 } as const;
 
 export type CaseName = keyof typeof CASES;

@@ -62,12 +62,13 @@ export interface Tree {
 	readonly toEdit: readonly TreeFile[];
 }
 
-/** A fresh copy of the tree at `root`. @throws Error when Debian's package is not installed */
-export async function freshTree(work: string, size: Size, root: string): Promise<Tree> {
+/** A fresh copy of the tree at `root`, but for the folder `leftOut`. @throws Error when Debian's package is not installed */
+export async function freshTree(work: string, size: Size, root: string, leftOut?: string): Promise<Tree> {
 	const pristine = join(work, `pristine-${size.name}`);
 	if (!existsSync(pristine)) await makePristine(pristine, size);
 	await rm(root, { recursive: true, force: true });
 	await run('cp', ['-a', '--reflink=auto', pristine, root]);
+	if (leftOut) await rm(join(root, leftOut), { recursive: true, force: true });
 	return describe(root, size);
 }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from '../run.js';
 import { cleanEnvironment, makeHome, PASSPHRASE, type Tool, type ToolKind } from './tool.js';
 
-const SCRIPT = fileURLToPath(new URL('../../../bin/tsdup.js', import.meta.url));
+export const SCRIPT = fileURLToPath(new URL('../../../bin/tsdup.js', import.meta.url));
 const PROFILE = 'bench';
 
 export const tsdup: ToolKind = {
