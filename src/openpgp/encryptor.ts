@@ -3,9 +3,9 @@
  * writer calls `newMessage` once per object, and encrypts with AES-256 whatever the recipients' preferences say.
  */
 import { randomBytes } from 'node:crypto';
-import * as openpgp from 'openpgp';
+import type * as openpgp from 'openpgp';
 import { KeyError } from '../errors.js';
-import { keyPolicy } from './keyring.js';
+import { loadOpenpgpJs } from './openpgp-js.js';
 import { AES_256, keyLength } from './session-key.js';
 import { newWrapping, type Wrapping, writeSkesk } from './skesk.js';
 
@@ -41,6 +41,7 @@ export function publicKeyEncryptor(keys: openpgp.PublicKey[]): Encryptor {
 	return {
 		async newMessage() {
 			const sessionKey = newSessionKey();
+			const { openpgp, keyPolicy } = await loadOpenpgpJs();
 			try {
 				const header = await openpgp.encryptSessionKey({
 					data: sessionKey,

@@ -4,17 +4,10 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as openpgp from 'openpgp';
+import type * as openpgp from 'openpgp';
 import { KeyError } from '../errors.js';
 import type { Gpg } from './gpg.js';
-
-/** OpenPGP.js refuses some keys that gpg takes, such as ElGamal; whoever has such a key still needs the backups. */
-export const keyPolicy: openpgp.Config = {
-	...openpgp.config,
-	rejectPublicKeyAlgorithms: new Set(),
-	rejectCurves: new Set(),
-	minRSABits: 1024,
-};
+import { loadOpenpgpJs } from './openpgp-js.js';
 
 /**
  * One key that can encrypt for each id, in the order of `ids`, none twice. An id is 8, 16 or 40 hex digits of a key or
@@ -57,6 +50,7 @@ async function findPublicKey(
 		candidates.set(key.getFingerprint(), known ? await known.update(key.toPublic()) : key.toPublic());
 	}
 
+	const { keyPolicy } = await loadOpenpgpJs();
 	const usable: openpgp.PublicKey[] = [];
 	for (const key of candidates.values()) {
 		try {
@@ -80,7 +74,9 @@ async function findPublicKey(
 async function keyringKeys(id: string, gpg: Gpg, notes: string[]): Promise<openpgp.Key[]> {
 	try {
 		const binaryKeys = await gpg.exportPublic(id);
-		return binaryKeys.length === 0 ? [] : await openpgp.readKeys({ binaryKeys });
+		if (binaryKeys.length === 0) return [];
+		const { openpgp } = await loadOpenpgpJs();
+		return await openpgp.readKeys({ binaryKeys });
 	} catch (cause) {
 		// The profile may have the key all the same; if not, this is part of the reason.
 		notes.push(`GnuPG keyring: ${(cause as Error).message}`);
@@ -104,8 +100,10 @@ async function profileKeys(profileDir: string | undefined): Promise<ProfileKeys>
 		try {
 			const text = await readFile(path, 'latin1');
 			const blocks = /-----BEGIN PGP (PUBLIC|PRIVATE) KEY BLOCK-----[\s\S]*?-----END PGP \1 KEY BLOCK-----/g;
-			for (const [armoredKeys] of text.matchAll(blocks))
+			for (const [armoredKeys] of text.matchAll(blocks)) {
+				const { openpgp } = await loadOpenpgpJs();
 				keys.push(...(await openpgp.readKeys({ armoredKeys })));
+			}
 		} catch (cause) {
 			// A secret key that lives on a card is exported in a form that cannot be read; its public key is in another file.
 			notes.push(`${path}: ${(cause as Error).message}`);

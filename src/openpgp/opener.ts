@@ -2,11 +2,11 @@
  * Who can open what is stored: gets session keys out of the packets at the start of messages. One Opener lives as long as a
  * run or a mount, since it remembers what is costly: keys derived from the passphrase, unlocked secret keys.
  */
-import * as openpgp from 'openpgp';
+import type * as openpgp from 'openpgp';
 import { DamageError, KeyError, TsdupError, UnsupportedError } from '../errors.js';
 import { ByteReader } from './bytes.js';
 import type { Gpg } from './gpg.js';
-import { keyPolicy } from './keyring.js';
+import { loadOpenpgpJs } from './openpgp-js.js';
 import { nextPacket, wholeBody } from './packet-reader.js';
 import { openPkesk } from './pkesk.js';
 import type { SessionKey } from './session-key.js';
@@ -74,6 +74,7 @@ export class Opener {
 				continue;
 			}
 			try {
+				const { openpgp } = await loadOpenpgpJs();
 				const binaryMessage = Buffer.concat(pkesk.map(({ raw }) => raw));
 				const { packets } = await openpgp.readMessage({ binaryMessage });
 				for (const packet of packets) {
@@ -91,16 +92,12 @@ export class Opener {
 	}
 
 	#unlock(locked: openpgp.PrivateKey): Promise<openpgp.PrivateKey | null> {
-		let unlocked = this.#unlocked.get(locked);
-		if (unlocked === undefined) {
-			unlocked = locked.isDecrypted()
-				? Promise.resolve(locked)
-				: openpgp
-						.decryptKey({ privateKey: locked, passphrase: this.#passphrase ?? '', config: keyPolicy })
-						.catch(() => null);
-			this.#unlocked.set(locked, unlocked);
+		let key = this.#unlocked.get(locked);
+		if (key === undefined) {
+			key = locked.isDecrypted() ? Promise.resolve(locked) : unlocked(locked, this.#passphrase ?? '');
+			this.#unlocked.set(locked, key);
 		}
-		return unlocked;
+		return key;
 	}
 
 	/** Appends to `unsupported` what it cannot open with any passphrase. */
@@ -147,6 +144,15 @@ export class Opener {
 				`as gpgkey.ID.sec.asc, with its passphrase as GPG_PW.${because}`,
 		);
 	}
+}
+
+/** null when the passphrase is another. */
+async function unlocked(
+	privateKey: openpgp.PrivateKey,
+	passphrase: string,
+): Promise<openpgp.PrivateKey | null> {
+	const { openpgp, keyPolicy } = await loadOpenpgpJs();
+	return openpgp.decryptKey({ privateKey, passphrase, config: keyPolicy }).catch(() => null);
 }
 
 /** A PKESK or SKESK packet. */

@@ -1,6 +1,6 @@
 /** The packet that lets a secret key open a message (PKESK version 3, tag 1; RFC 9580 5.1). Used by the Opener. */
 import type * as openpgp from 'openpgp';
-import { keyPolicy } from './keyring.js';
+import { loadOpenpgpJs } from './openpgp-js.js';
 import type { SessionKey } from './session-key.js';
 
 /**
@@ -25,6 +25,7 @@ export async function openPkesk(
 ): Promise<SessionKey | null> {
 	// The class is the one described above, of which the types declare nothing but `decrypt`, and that private.
 	const packet = parsed as unknown as PkeskPacket;
+	const { keyPolicy } = await loadOpenpgpJs();
 	// Without a date: an expired key still opens what was encrypted to it.
 	const parts = await key.getDecryptionKeys(packet.publicKeyID, null, undefined, keyPolicy).catch((cause) => {
 		// Also when another recipient is meant, of whom nobody here has the key.
