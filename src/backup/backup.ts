@@ -15,15 +15,16 @@ import { type Synced, type SyncOptions, sync } from '../index/sync.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { Opener } from '../openpgp/opener.js';
 import type { Selection } from '../profile/selection.js';
+import { sourcePath } from '../source/source.js';
+import { type Before, type Change, walk } from '../source/walk.js';
+import { reason, shown } from '../source/words.js';
 import { FolderTarget } from '../target/file.js';
 import type { Target } from '../target/target.js';
 import { heal, publish } from './heal.js';
 import { takeLock } from './lock.js';
-import { type BackupReport, newCounts, type Reporter, reason, shown } from './report.js';
+import { type BackupReport, newCounts, type Reporter } from './report.js';
 import { SetWriter } from './set-writer.js';
-import { sourcePath } from './source.js';
 import { Store } from './store.js';
-import { type Before, type Change, walk } from './walk.js';
 
 export interface BackupOptions {
 	/** Absolute. */

@@ -5,11 +5,12 @@
 import { closeSync } from 'node:fs';
 import type { Content } from '../content/content.js';
 import { DamageError, MissingObjectError, TsdupError } from '../errors.js';
+import { openRegular, sourcePath } from '../source/source.js';
+import type { Before, Change } from '../source/walk.js';
+import { reason, shown } from '../source/words.js';
 import { type Basis, storeFile, storeMetadata } from './file.js';
-import { type Counts, type Reporter, reason, shown } from './report.js';
+import type { Counts, Reporter } from './report.js';
 import type { SetWriter } from './set-writer.js';
-import { openRegular, sourcePath } from './source.js';
-import type { Before, Change } from './walk.js';
 
 export interface StoreOptions {
 	/** Absolute, without a slash at its end. */
