@@ -8,7 +8,7 @@ import { reportError, reportReady, runInBackground } from '../src/mount/backgrou
 import {
 	type Attributes,
 	type DirectoryEntry,
-	type Driver,
+	type DriverName,
 	Errno,
 	type FileSystem,
 	type OpenFile,
@@ -180,7 +180,7 @@ async function main(path: string, foreground: boolean): Promise<void> {
 			mountpoint,
 			new SyntheticTree(),
 			{ ...options, fsname: 'tsdup:a,b \\c' },
-			DRIVERS[process.env.MOUNT_DRIVER ?? 'fuse3'] as Driver,
+			DRIVERS[(process.env.MOUNT_DRIVER ?? 'fuse3') as DriverName],
 		);
 		await reportReady();
 		await mounted.unmounted;

@@ -1,24 +1,20 @@
 /** `tsdup mount`: the snapshots of one or more collections as folders. */
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
-import { type Access, openProfile, openUrl } from '../collection/access.js';
 import { UsageError } from '../errors.js';
-import { reportError, reportReady, runInBackground } from '../mount/background.js';
-import type { Driver } from '../mount/driver.js';
-import { SnapshotFileSystem } from '../mount/filesystem.js';
+import { reportError, runInBackground } from '../mount/background.js';
+import { DRIVER_NAMES, type DriverName } from '../mount/driver.js';
 import { prepareMountpoint } from '../mount/mountpoint.js';
 import { parseMountOptions } from '../mount/options.js';
-import { DRIVERS, serve } from '../mount/serve.js';
 import { findProfile, listProfiles } from '../profile/find.js';
-import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
-import { localTime, missingWords, type Output, outputOf } from './output.js';
+import { outputOf } from './output.js';
 
 interface Options {
 	profile: string[];
 	target?: string;
 	foreground?: boolean;
 	o: string[];
-	driver: string;
+	driver: DriverName;
 }
 
 const collect = (value: string, before: string[]) => [...before, value];
@@ -38,8 +34,8 @@ export function addMount(program: Command): void {
 		.option('-o <options>', 'as for mount(8): allow_other, uid=, gid=, umask=', collect, [])
 		.addOption(
 			new Option('--driver <driver>', 'the FUSE library to mount with')
-				.choices(Object.keys(DRIVERS))
-				.default('fuse3'),
+				.choices(DRIVER_NAMES)
+				.default(DRIVER_NAMES[0]),
 		)
 		.action(run);
 }
@@ -49,57 +45,22 @@ async function run(path: string, options: Options, command: Command): Promise<vo
 	try {
 		const mountOptions = parseMountOptions(options.o);
 		const mountpoint = await prepareMountpoint(path);
+		// What is wrong with the choice of profile is said without starting anything.
+		const dirs = await chooseProfiles(options);
 		if (!options.foreground) {
-			// What is wrong with the choice of profile is said without starting anything.
-			await chooseProfiles(options);
 			await runInBackground(process.argv[1] as string, [...process.argv.slice(2), '--foreground']);
 			output.summary(`Mounted at ${mountpoint}. To unmount: tsdup umount ${path}`, { mountpoint });
 			return;
 		}
-		await serveUntilUnmounted(mountpoint, options, mountOptions, output);
+		// Only who serves needs all of it.
+		const { serveUntilUnmounted } = await import('./mount-serve.js');
+		const from = options.target === undefined ? { dirs } : { url: options.target };
+		await serveUntilUnmounted(mountpoint, from, { ...mountOptions, driver: options.driver }, output);
 	} catch (error) {
 		// In the background the parent prints it and takes its exit code.
 		if (error instanceof Error && (await reportError(error))) process.exit(1);
 		throw error;
 	}
-}
-
-async function serveUntilUnmounted(
-	mountpoint: string,
-	options: Options,
-	mountOptions: ReturnType<typeof parseMountOptions>,
-	output: Output,
-): Promise<void> {
-	const accesses = await openAll(options);
-	const open: { name: string; collection: OpenCollection }[] = [];
-	for (const access of accesses) {
-		for (const warning of access.warnings) output.note(warning);
-		const collection = await openSnapshots(access, (message) => output.note(`${access.name}: ${message}`));
-		for (const { set, reason } of collection.unusable) {
-			output.warn(`${access.name}: the snapshot of ${localTime(set.time)} cannot be shown: ${reason}`);
-		}
-		if (collection.collection.chains.length === 0) output.note(`${access.name}: there are no backups yet.`);
-		if (collection.missing.length > 0) output.warn(`${access.name}: ${missingWords(collection.missing)}`);
-		open.push({ name: access.name, collection });
-	}
-	const fs = new SnapshotFileSystem(
-		open.map(({ name, collection }) => ({ name, snapshots: collection.snapshots })),
-		(message) => process.stderr.write(`${new Date().toISOString()} ${message}\n`),
-	);
-	const fsname = accesses.map(({ name }) => name).join(',');
-	const driver = DRIVERS[options.driver] as Driver;
-	const mounted = await serve(mountpoint, fs, { ...mountOptions, fsname: `tsdup:${fsname}` }, driver);
-	await reportReady();
-	await mounted.unmounted;
-	for (const { collection } of open) collection.close();
-	process.exit(0);
-}
-
-async function openAll(options: Options): Promise<Access[]> {
-	if (options.target !== undefined) return [await openUrl(options.target)];
-	const accesses: Access[] = [];
-	for (const dir of await chooseProfiles(options)) accesses.push(await openProfile(dir));
-	return accesses;
 }
 
 /** Folders of the profiles to mount; none with --target. */

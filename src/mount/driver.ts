@@ -100,6 +100,10 @@ export interface Mounted {
 	unmount(): Promise<void>;
 }
 
+/** Libraries that a mount can be made with, as users choose them; the first one is the default. */
+export const DRIVER_NAMES = ['fuse3', 'fuse-native'] as const;
+export type DriverName = (typeof DRIVER_NAMES)[number];
+
 export interface Driver {
 	/** Fulfilled when the tree can be listed. `mountpoint` is absolute and came through `prepareMountpoint`. */
 	mount(mountpoint: string, fs: FileSystem, options: MountOptions): Promise<Mounted>;

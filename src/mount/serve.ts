@@ -3,13 +3,12 @@
  * SIGHUP unmount. Called by the mount command, in the foreground or in the background process.
  */
 import { detach } from './detach.js';
-import type { Driver, FileSystem, Mounted, MountOptions } from './driver.js';
+import type { Driver, DriverName, FileSystem, Mounted, MountOptions } from './driver.js';
 import { fuseNative } from './fuse-native.js';
 import { fuse3 } from './fuse3.js';
 import { forgetHolder, recordHolder } from './holder.js';
 
-/** By the names that users choose them by; the first one is the default. */
-export const DRIVERS: Readonly<Record<string, Driver>> = { fuse3, 'fuse-native': fuseNative };
+export const DRIVERS: Readonly<Record<DriverName, Driver>> = { fuse3, 'fuse-native': fuseNative };
 
 /**
  * Mounts `fs` on `mountpoint`, which came through `prepareMountpoint`. When `unmounted` is fulfilled, close
