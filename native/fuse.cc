@@ -9,7 +9,8 @@
 // Attributes come in `session.attributes`, eleven doubles: ino, mode with type, nlink, uid, gid, size, mtime s, mtime ns, rdev,
 // seconds that the kernel may trust the name, and the attributes. A size of NaN: only ino and mode are known.
 //
-// A directory is asked for when it is opened. Its listing is kept here, so reading it costs JavaScript nothing.
+// Directories are not opened: a listing is asked for when its reading begins, kept here until it ends, and from then on in the
+// kernel's cache, until the directory's mtime is another one.
 
 #define FUSE_USE_VERSION 310
 #include <fuse3/fuse_lowlevel.h>
@@ -26,6 +27,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -36,7 +38,7 @@
 
 namespace {
 
-enum Operation { kLookup, kGetattr, kReadlink, kOpendir, kRead, kStatfs };
+enum Operation { kLookup, kGetattr, kReadlink, kReaddir, kRead, kStatfs };
 
 constexpr size_t kFields = 11;
 // Requests that are read before the event loop does something else.
@@ -55,9 +57,44 @@ struct Directory {
   std::vector<double> attributes;
 };
 
+// What a reader of a directory wants of its listing.
+struct Part {
+  fuse_ino_t ino;
+  size_t length;
+  off_t offset;
+  bool plus;
+};
+
 struct Open {
   fuse_req_t request;
   Clock::time_point since;
+  // Of a kReaddir.
+  Part part;
+};
+
+// Listings whose reading has begun; the least recently used goes first.
+class Listings {
+ public:
+  const Directory* Find(fuse_ino_t ino) {
+    const auto found = std::find_if(kept_.begin(), kept_.end(), [ino](const auto& kept) { return kept.first == ino; });
+    if (found == kept_.end()) return nullptr;
+    kept_.splice(kept_.begin(), kept_, found);
+    return &kept_.front().second;
+  }
+  const Directory& Keep(fuse_ino_t ino, Directory directory) {
+    Drop(ino);
+    kept_.emplace_front(ino, std::move(directory));
+    if (kept_.size() > kMost) kept_.pop_back();
+    return kept_.front().second;
+  }
+  void Drop(fuse_ino_t ino) {
+    kept_.remove_if([ino](const auto& kept) { return kept.first == ino; });
+  }
+
+ private:
+  // More than programs usually read at once; who reads one that is gone asks again.
+  static constexpr size_t kMost = 16;
+  std::list<std::pair<fuse_ino_t, Directory>> kept_;
 };
 
 fuse_entry_param EntryOf(const double* fields) {
@@ -151,6 +188,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // Lets JavaScript answer.
   void Ask(fuse_req_t request, Operation operation, fuse_ino_t ino, off_t offset = 0, size_t length = 0,
            const char* name = nullptr);
+  // Answers with a part of a listing, which JavaScript is asked for when its reading begins.
+  void Read(fuse_req_t request, const Part& part);
+  void Listed(uint64_t id, Directory directory);
   // The request, which is no longer open then; nullptr when it was not.
   fuse_req_t Take(uint64_t id);
   // Answers those that are open for longer with EIO. Returns their ids.
@@ -163,8 +203,10 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Napi::Reference<Napi::Float64Array> attributes;
   bool no_open = false;
+  bool no_opendir = false;
 
  private:
+  void Reply(fuse_req_t request, const Part& part, const Directory& directory);
   void Receive();
   void End();
 
@@ -178,6 +220,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Napi::FunctionReference on_end_;
   Napi::AsyncContext context_;
   std::unordered_map<uint64_t, Open> open_;
+  Listings listings_;
   std::vector<uint64_t> interrupted_;
   uint64_t next_id_ = 1;
 };
@@ -187,6 +230,7 @@ Session& Of(fuse_req_t request) { return *static_cast<Session*>(fuse_req_userdat
 void OnInit(void* userdata, fuse_conn_info* connection) {
   auto* session = static_cast<Session*>(userdata);
   session->no_open = (connection->capable & FUSE_CAP_NO_OPEN_SUPPORT) != 0;
+  session->no_opendir = (connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
   // Attributes come with every listing, whether they seem to be wanted or not: they cost nothing then.
   connection->want |= connection->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS);
   connection->want &= ~FUSE_CAP_READDIRPLUS_AUTO;
@@ -203,7 +247,16 @@ void OnForgetMulti(fuse_req_t request, size_t, fuse_forget_data*) { fuse_reply_n
 void OnGetattr(fuse_req_t request, fuse_ino_t ino, fuse_file_info*) { Of(request).Ask(request, kGetattr, ino); }
 void OnReadlink(fuse_req_t request, fuse_ino_t ino) { Of(request).Ask(request, kReadlink, ino); }
 void OnStatfs(fuse_req_t request, fuse_ino_t ino) { Of(request).Ask(request, kStatfs, ino); }
-void OnOpendir(fuse_req_t request, fuse_ino_t ino, fuse_file_info*) { Of(request).Ask(request, kOpendir, ino); }
+
+// As with files: after ENOSYS the kernel neither opens nor releases directories, and keeps what it read.
+void OnOpendir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  if (Of(request).no_opendir) {
+    fuse_reply_err(request, ENOSYS);
+    return;
+  }
+  info->cache_readdir = info->keep_cache = 1;
+  fuse_reply_open(request, info);
+}
 
 // What a file is never changes, so nobody needs to know who has it open: after ENOSYS the kernel neither opens nor releases.
 void OnOpen(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
@@ -219,43 +272,11 @@ void OnRead(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offset, fus
   Of(request).Ask(request, kRead, ino, offset, length);
 }
 
-// Offset 0 is before `.`, 1 before `..`, i + 2 before entry i.
-void List(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offset, const fuse_file_info* info, bool plus) {
-  const auto& directory = *reinterpret_cast<const Directory*>(info->fh);
-  std::vector<char> buffer(length);
-  size_t filled = 0;
-  for (auto at = static_cast<size_t>(offset); at < directory.ends.size() + 2; at++) {
-    fuse_entry_param entry{};
-    std::string name = at == 0 ? "." : "..";
-    if (at < 2) {
-      entry.attr.st_mode = S_IFDIR;
-      entry.attr.st_ino = ino;
-    } else {
-      const size_t i = at - 2;
-      const size_t start = i == 0 ? 0 : directory.ends[i - 1];
-      name.assign(directory.names.data() + start, directory.ends[i] - start);
-      entry = EntryOf(directory.attributes.data() + i * kFields);
-    }
-    const auto next = static_cast<off_t>(at + 1);
-    char* const room = buffer.data() + filled;
-    const size_t needed =
-        plus ? fuse_add_direntry_plus(request, room, length - filled, name.c_str(), &entry, next)
-             : fuse_add_direntry(request, room, length - filled, name.c_str(), &entry.attr, next);
-    if (needed > length - filled) break;
-    filled += needed;
-  }
-  fuse_reply_buf(request, buffer.data(), filled);
+void OnReaddir(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offset, fuse_file_info*) {
+  Of(request).Read(request, {ino, length, offset, false});
 }
-
-void OnReaddir(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offset, fuse_file_info* info) {
-  List(request, ino, length, offset, info, false);
-}
-void OnReaddirplus(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offset, fuse_file_info* info) {
-  List(request, ino, length, offset, info, true);
-}
-void OnReleasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  delete reinterpret_cast<Directory*>(info->fh);
-  fuse_reply_err(request, 0);
+void OnReaddirplus(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offset, fuse_file_info*) {
+  Of(request).Read(request, {ino, length, offset, true});
 }
 
 // libfuse answers all that is not here with ENOSYS, which the kernel remembers: it does not ask for xattrs twice.
@@ -272,7 +293,6 @@ fuse_lowlevel_ops Operations() {
   operations.opendir = OnOpendir;
   operations.readdir = OnReaddir;
   operations.readdirplus = OnReaddirplus;
-  operations.releasedir = OnReleasedir;
   operations.statfs = OnStatfs;
   return operations;
 }
@@ -322,7 +342,9 @@ void Session::Mount(Napi::Env env, const std::string& mountpoint, const std::vec
 void Session::Ask(fuse_req_t request, Operation operation, fuse_ino_t ino, off_t offset, size_t length,
                   const char* name) {
   const uint64_t id = next_id_++;
-  open_.emplace(id, Open{request, Clock::now()});
+  Open& open = open_[id];
+  open.request = request;
+  open.since = Clock::now();
   // It must not be answered within this call: libfuse holds its lock.
   fuse_req_interrupt_func(
       request,
@@ -336,6 +358,49 @@ void Session::Ask(fuse_req_t request, Operation operation, fuse_ino_t ino, off_t
                             Napi::Number::New(env, static_cast<double>(offset)),
                             Napi::Number::New(env, static_cast<double>(length)), bytes},
                            context_);
+}
+
+void Session::Read(fuse_req_t request, const Part& part) {
+  const Directory* directory = part.offset == 0 ? nullptr : listings_.Find(part.ino);
+  if (directory) return Reply(request, part, *directory);
+  const uint64_t id = next_id_;
+  open_[id].part = part;
+  Ask(request, kReaddir, part.ino);
+}
+
+void Session::Listed(uint64_t id, Directory directory) {
+  const auto found = open_.find(id);
+  if (found == open_.end()) return;
+  const Part part = found->second.part;
+  Reply(Take(id), part, listings_.Keep(part.ino, std::move(directory)));
+}
+
+// Offset 0 is before `.`, 1 before `..`, i + 2 before entry i.
+void Session::Reply(fuse_req_t request, const Part& part, const Directory& directory) {
+  std::vector<char> buffer(part.length);
+  size_t filled = 0;
+  for (auto at = static_cast<size_t>(part.offset); at < directory.ends.size() + 2; at++) {
+    fuse_entry_param entry{};
+    std::string name = at == 0 ? "." : "..";
+    if (at < 2) {
+      entry.attr.st_mode = S_IFDIR;
+      entry.attr.st_ino = part.ino;
+    } else {
+      const size_t i = at - 2;
+      const size_t start = i == 0 ? 0 : directory.ends[i - 1];
+      name.assign(directory.names.data() + start, directory.ends[i] - start);
+      entry = EntryOf(directory.attributes.data() + i * kFields);
+    }
+    const auto next = static_cast<off_t>(at + 1);
+    char* const room = buffer.data() + filled;
+    const size_t left = part.length - filled;
+    const size_t needed = part.plus ? fuse_add_direntry_plus(request, room, left, name.c_str(), &entry, next)
+                                    : fuse_add_direntry(request, room, left, name.c_str(), &entry.attr, next);
+    if (needed > left) break;
+    filled += needed;
+  }
+  fuse_reply_buf(request, buffer.data(), filled);
+  if (filled == 0) listings_.Drop(part.ino);
 }
 
 void Session::Receive() {
@@ -384,7 +449,7 @@ void Session::End() {
 
 uint64_t IdOf(const Napi::Value& value) { return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()); }
 
-Directory* ListingOf(const Napi::CallbackInfo& info) {
+Directory ListingOf(const Napi::CallbackInfo& info) {
   const auto names = info[1].As<Napi::Buffer<char>>();
   const auto ends = info[2].As<Napi::Uint32Array>();
   const auto attributes = info[3].As<Napi::Float64Array>();
@@ -392,11 +457,9 @@ Directory* ListingOf(const Napi::CallbackInfo& info) {
   const bool fits = attributes.ElementLength() == count * kFields && (count == 0 || ends[count - 1] <= names.Length()) &&
                     std::is_sorted(ends.Data(), ends.Data() + count);
   if (!fits) throw Napi::RangeError::New(info.Env(), "a listing whose parts do not fit together");
-  auto directory = std::make_unique<Directory>();
-  directory->names.assign(names.Data(), names.Data() + names.Length());
-  directory->ends.assign(ends.Data(), ends.Data() + count);
-  directory->attributes.assign(attributes.Data(), attributes.Data() + attributes.ElementLength());
-  return directory.release();
+  return {{names.Data(), names.Data() + names.Length()},
+          {ends.Data(), ends.Data() + count},
+          {attributes.Data(), attributes.Data() + attributes.ElementLength()}};
 }
 
 void Method(Napi::Object object, const char* name, std::function<Napi::Value(const Napi::CallbackInfo&)> method) {
@@ -445,14 +508,7 @@ Napi::Value MountSession(const Napi::CallbackInfo& info) {
     return call.Env().Undefined();
   });
   Method(object, "listing", [session](const Napi::CallbackInfo& call) -> Napi::Value {
-    std::unique_ptr<Directory> directory(ListingOf(call));
-    fuse_req_t request = session->Take(IdOf(call[0]));
-    if (!request) return call.Env().Undefined();
-    fuse_file_info opened{};
-    opened.fh = reinterpret_cast<uint64_t>(directory.get());
-    // Where names never change the kernel need not ask twice.
-    opened.cache_readdir = opened.keep_cache = call[4].As<Napi::Boolean>();
-    if (fuse_reply_open(request, &opened) == 0) directory.release();
+    session->Listed(IdOf(call[0]), ListingOf(call));
     return call.Env().Undefined();
   });
   Method(object, "space", [session](const Napi::CallbackInfo& call) -> Napi::Value {

@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { loadAddon } from '../addon.js';
 
 /** What the kernel asks for; the order is native/fuse.cc's. */
-export const OPERATIONS = ['lookup', 'getattr', 'readlink', 'opendir', 'read', 'statfs'] as const;
+export const OPERATIONS = ['lookup', 'getattr', 'readlink', 'readdir', 'read', 'statfs'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 export interface Request {
@@ -67,7 +67,7 @@ interface NativeSession {
 	error(id: number, errno: number): void;
 	data(id: number, bytes: Buffer): void;
 	link(id: number, target: Buffer): void;
-	listing(id: number, names: Buffer, ends: Uint32Array, attributes: Float64Array, stays: boolean): void;
+	listing(id: number, names: Buffer, ends: Uint32Array, attributes: Float64Array): void;
 	space(id: number, blockSize: number, blocks: number, files: number): void;
 	expire(ms: number): number[];
 	store(ino: number, bytes: Buffer): void;
@@ -130,11 +130,8 @@ export class Session {
 		this.#native.link(id, target);
 	}
 
-	/**
-	 * To `opendir`: all entries but `.` and `..`.
-	 * @param stays the kernel may keep it: no name comes or goes
-	 */
-	listing(id: number, entries: readonly { name: Buffer; attr: Attr }[], stays: boolean): void {
+	/** To `readdir`: all entries but `.` and `..`. The kernel keeps them until it sees another mtime of the directory. */
+	listing(id: number, entries: readonly { name: Buffer; attr: Attr }[]): void {
 		const ends = new Uint32Array(entries.length);
 		const attributes = new Float64Array(entries.length * FIELDS);
 		let end = 0;
@@ -147,7 +144,7 @@ export class Session {
 			entries.map(({ name }) => name),
 			end,
 		);
-		this.#native.listing(id, names, ends, attributes, stays);
+		this.#native.listing(id, names, ends, attributes);
 	}
 
 	/** To `statfs`. */

@@ -122,10 +122,10 @@ class Server {
 				return session.attr(id, this.#attr(await fs.getattr(ino), ino));
 			case 'readlink':
 				return session.link(id, shortEnough(await fs.readlink(ino)));
-			case 'opendir': {
+			case 'readdir': {
 				const entries = await fs.readdir(ino);
 				const listing = entries.map((entry) => ({ name: entry.name, attr: this.#listed(entry, ino) }));
-				return session.listing(id, listing, ino !== ROOT_INO);
+				return session.listing(id, listing);
 			}
 			case 'read': {
 				const bytes = await this.#read(ino, offset, length);
