@@ -134,16 +134,15 @@ export class Session {
 	listing(id: number, entries: readonly { name: Buffer; attr: Attr }[]): void {
 		const ends = new Uint32Array(entries.length);
 		const attributes = new Float64Array(entries.length * FIELDS);
+		const names = Buffer.allocUnsafe(entries.reduce((length, { name }) => length + name.length, 0));
 		let end = 0;
 		entries.forEach(({ name, attr }, i) => {
+			// Names are short: a call for each would take longer than its bytes.
+			for (let at = 0; at < name.length; at++) names[end + at] = name[at] as number;
 			end += name.length;
 			ends[i] = end;
 			fill(attributes, i * FIELDS, attr);
 		});
-		const names = Buffer.concat(
-			entries.map(({ name }) => name),
-			end,
-		);
 		this.#native.listing(id, names, ends, attributes);
 	}
 

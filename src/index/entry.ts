@@ -36,6 +36,9 @@ export interface Entry extends Header {
 	readonly name: Buffer;
 }
 
+/** An entry as stat(2) tells of it. */
+export type ListedEntry = Omit<Entry, 'uname' | 'gname' | 'link'>;
+
 /** Where an rsync signature lies in a sigtar. */
 export interface SignatureRef {
 	readonly volume: number;

@@ -6,7 +6,7 @@
  * ((collection × 2^15 + snapshot × 2 + alias) × 2^32) + node; below 2^53. Collection 0 holds the folders that tsdup makes.
  */
 import { TsdupError } from '../errors.js';
-import type { Entry, SnapshotSet } from '../index/entry.js';
+import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
 import { ROOT_NODE } from '../index/entry.js';
 import { snapshotNames } from '../snapshots/names.js';
 import type { FileReader, Snapshots } from '../snapshots/snapshots.js';
@@ -68,9 +68,9 @@ export class SnapshotFileSystem implements FileSystem {
 	async readdir(ino: number): Promise<DirectoryEntry[]> {
 		if (ino < NODES) return this.#folderEntries(ino);
 		const { collection, set, node, base } = this.#place(ino);
-		return collection.snapshots.list(set, node).map((entry) => {
-			return { name: entry.name, ...shown(base + entry.node, entry) };
-		});
+		return collection.snapshots
+			.listStat(set, node)
+			.map((entry) => shown(entry.name, base + entry.node, entry));
 	}
 
 	async readlink(ino: number): Promise<Buffer> {
@@ -159,7 +159,7 @@ export class SnapshotFileSystem implements FileSystem {
 			const entry = folder.snapshots.root(set);
 			if (!entry) continue;
 			const ino = this.#base(folder, set, alias) + ROOT_NODE;
-			entries.push({ name: Buffer.from(name), ...shown(ino, entry) });
+			entries.push(shown(Buffer.from(name), ino, entry));
 		}
 		if (entries.length > 0) {
 			const latest = this.#latest(ino === ROOT_INO ? LATEST_INO : ino + 1);
@@ -224,16 +224,16 @@ function listed(name: string, attributes: Attributes): DirectoryEntry {
 }
 
 /** What a listing tells of an entry. */
-function shown(ino: number, entry: Entry): Omit<DirectoryEntry, 'name'> {
+function shown(name: Buffer, ino: number, entry: ListedEntry): DirectoryEntry {
 	const { type, size } = entry;
-	return { ino, type, attributes: size === null ? null : attributes(ino, entry, size) };
+	return { name, ino, type, attributes: size === null ? null : attributes(ino, entry, size) };
 }
 
 function describe(entry: Entry, set: SnapshotSet): string {
 	return `${entry.name.toString()} of ${new Date(set.time * 1000).toISOString()}`;
 }
 
-function attributes(ino: number, entry: Entry, size: number): Attributes {
+function attributes(ino: number, entry: ListedEntry, size: number): Attributes {
 	const { type, uid, gid, mtime, devMajor, devMinor } = entry;
 	// A backup doesn't record a symlink's mode; Linux shows all of them as 0777.
 	const mode = type === 'symlink' ? 0o777 : entry.mode;

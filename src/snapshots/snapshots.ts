@@ -4,7 +4,7 @@
  */
 import type { Content } from '../content/content.js';
 import type { Resolver } from '../content/resolver.js';
-import type { Entry, SnapshotSet } from '../index/entry.js';
+import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
 import { ExtentMap } from '../index/extents.js';
 import type { Index } from '../index/index.js';
 
@@ -54,6 +54,11 @@ export class Snapshots {
 	/** In bytewise order of names. */
 	list(set: SnapshotSet, directory: number): Entry[] {
 		return this.#index.list(set, directory);
+	}
+
+	/** The same with less of each: for whoever only wants to show them. */
+	listStat(set: SnapshotSet, directory: number): ListedEntry[] {
+		return this.#index.listStat(set, directory);
 	}
 
 	lookup(set: SnapshotSet, directory: number, name: Buffer): Entry | undefined {
