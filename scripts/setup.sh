@@ -15,7 +15,7 @@ node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.ex
 
 # To build and to mount; then what the tests compare with; then what the benchmark compares with.
 packages="g++ make python3 librsync-dev libisal-dev libfuse3-dev pkg-config libfuse2 fuse3 gnupg bash"
-packages="$packages duplicity duply python3-boto3 radosgw ceph-mon ceph-osd curl rsync rdiff openssl xxd xz-utils"
+packages="$packages duplicity duply python3-boto3 radosgw ceph-mon ceph-osd curl rsync rdiff openssl xxd xz-utils systemd man-db mandoc zsh fish bsdutils"
 [ "${1:-}" = --bench ] && packages="$packages restic borgbackup linux-source-6.1 time"
 
 missing=""
@@ -59,5 +59,6 @@ if [ ! -f build/.complete ] || [ -n "$(find src test bench tsconfig.json -newer 
 	say "compiling"
 	rm -rf build
 	node_modules/.bin/tsc -p .
+	node scripts/man.js
 	touch build/.complete
 fi

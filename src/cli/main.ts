@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { TsdupError } from '../errors.js';
+import { exitCodesHelp } from './exit-codes.js';
 import { Output } from './output.js';
 
 /** Where each command adds itself to the program. Only the one that is wanted is loaded: that takes a third of the time. */
@@ -18,36 +19,31 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
 	restore: async () => (await import('./restore.js')).addRestore,
 	fetch: async () => (await import('./fetch.js')).addFetch,
 	index: async () => (await import('./index-command.js')).addIndex,
+	completion: async () => (await import('./completion.js')).addCompletion,
 };
 
 /** Exit code "done with warnings". */
 const WARNED = 3;
 
-const EXIT_CODES = `
-Exit codes:
-  0  done
-  1  failed
-  2  wrong usage or profile
-  3  done with warnings (a source file could not be read, ...)
-  4  damage or differences found
-  5  another run holds the lock
-  6  wrong key or passphrase
-  7  target unreachable or refused
-`;
-
-/** Runs the command that `argv` (as process.argv) names. @returns the exit code */
-export async function main(argv: readonly string[]): Promise<number> {
+/** The program with the commands that `argv` may mean: with none, all of them. Runs nothing. */
+export async function createProgram(argv: readonly string[] = []): Promise<Command> {
 	const program = new Command('tsdup')
 		.description("Encrypted incremental backups in duplicity's format, mounted as plain folders.")
 		.version(version())
 		.option('--json', 'one JSON object per line, the last one the summary')
 		.option('-q, --quiet', 'only results, warnings and errors')
 		.option('-v, --verbose', 'say more, and where an error came from')
-		.addHelpText('after', EXIT_CODES)
+		.addHelpText('after', exitCodesHelp())
 		.showSuggestionAfterError()
 		.exitOverride();
 	for (const load of wanted(argv)) (await load())(program);
 	for (const command of program.commands) command.copyInheritedSettings(program);
+	return program;
+}
+
+/** Runs the command that `argv` (as process.argv) names. @returns the exit code */
+export async function main(argv: readonly string[]): Promise<number> {
+	const program = await createProgram(argv);
 	// Whoever reads our output may have seen enough, as `head` has.
 	process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 		if (error.code === 'EPIPE') process.exit(0);
@@ -71,10 +67,10 @@ export async function main(argv: readonly string[]): Promise<number> {
 	}
 }
 
-/** What the first word that is no option names; all of them for help, and for a word that names none. */
+/** What the first word that is no option names; all of them for help, `completion`, and a word that names none. */
 function wanted(argv: readonly string[]): (() => Promise<(program: Command) => void>)[] {
 	const word = argv.slice(2).find((argument) => !argument.startsWith('-')) ?? '';
-	const named = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
+	const named = Object.hasOwn(COMMANDS, word) && word !== 'completion' ? COMMANDS[word] : undefined;
 	return named ? [named] : Object.values(COMMANDS);
 }
 

@@ -1,0 +1,113 @@
+/** What the man pages say beyond the definitions of commands and options, by command; the empty one is the program's. */
+
+export interface Page {
+	/** Paragraphs. */
+	readonly description: readonly string[];
+	readonly examples?: readonly (readonly [command: string, meaning: string])[];
+	readonly files?: readonly (readonly [path: string, meaning: string])[];
+	/** Other pages: `tsdup-mount`, `duplicity`, `systemd.timer(5)`. */
+	readonly seeAlso?: readonly string[];
+}
+
+const time =
+	'A time is written as in duplicity: now, 2026-11-23, 2026-11-23T07:49:16+01:00, 7D, 2W, 1M3D, or seconds since 1970. The newest snapshot that is not later is meant; without a time, the newest of all.';
+
+export const pages: Readonly<Record<string, Page>> = {
+	'': {
+		description: [
+			"tsdup makes encrypted, incremental backups of a folder, on S3 or on a disk, in duplicity's own format. It mounts them as plain folders, one for each backup, and reads from the storage only what is opened. Backups that duplicity or duply made are opened in the same way.",
+			"What is backed up, where to, and how it is encrypted stands in a profile: a folder that tsdup create makes, in duply's layout. It is named by the name of the folder, or by a path with a slash.",
+			'Passphrases, keys and credentials appear in no argument, message or log.',
+		],
+		examples: [
+			['tsdup create home', 'makes a profile; its conf wants to be edited.'],
+			['tsdup backup home', 'backs up what changed.'],
+			['tsdup mount snapshots', 'shows every backup as a folder in the empty folder snapshots.'],
+			['tsdup restore home /tmp/all 7D', 'restores all as it was a week ago.'],
+		],
+		files: [
+			['~/.tsdup/PROFILE/conf', 'what to back up, where to, how: shell code.'],
+			['~/.tsdup/PROFILE/exclude', 'what to leave out: globs, first match wins.'],
+			[
+				'/etc/tsdup, ~/.duply, /etc/duply',
+				'where profiles are looked for after ~/.tsdup; a folder in the variable TSDUP_PROFILES comes first.',
+			],
+			[
+				'~/.cache/tsdup',
+				'the index and caches; it can be deleted when no tsdup command runs, and is built again from the target.',
+			],
+			['~/.cache/tsdup/mount.log', 'what background mounts had to say.'],
+		],
+		seeAlso: ['duplicity', 'duply', 'gpg'],
+	},
+	create: {
+		description: [
+			'Makes the folder of a new profile, mode 0700, with a commented conf and an exclude list. It overwrites nothing.',
+		],
+		examples: [['tsdup create home', 'makes ~/.tsdup/home.']],
+	},
+	backup: {
+		description: [
+			'Backs up the SOURCE of the profile to its TARGET: everything the first time, and whenever a full backup is due (MAX_FULLBKP_AGE, --full-if-older-than); else what changed since the last backup.',
+			'It asks nothing, so it can run from a timer (tsdup schedule). Of two at once the second ends with exit status 5. When a run is killed, the next one removes what it left and says so. A file that cannot be read is warned of and keeps its last state in the backup; the exit status is then 3.',
+		],
+		examples: [
+			['tsdup backup home', 'backs up what changed.'],
+			['tsdup backup home --full', 'backs up all, which depends on no former backup.'],
+			['tsdup backup home --dry-run', 'only counts.'],
+		],
+	},
+	mount: {
+		description: [
+			'Shows every snapshot of a collection as a folder, named by its local date, read-only; latest is a link to the newest. It returns when they can be listed, and goes on in the background.',
+			'With several profiles each is a folder at the root. With --target a collection is mounted without any profile; its passphrase is in the variable PASSPHRASE, as for duplicity.',
+		],
+		examples: [
+			['tsdup mount snapshots', 'mounts the only profile there is.'],
+			['tsdup mount -p home -p work snapshots', 'mounts two.'],
+			['tsdup mount --target s3:///bucket/backups snapshots', 'mounts what duplicity wrote there.'],
+		],
+		files: [['~/.cache/tsdup/mount.log', 'what is behind an Input/output error.']],
+		seeAlso: ['tsdup-umount', 'fusermount3', 'mount(8)'],
+	},
+	umount: {
+		description: ['Unmounts what tsdup mount mounted; without a mountpoint the only tsdup mount there is.'],
+		seeAlso: ['tsdup-mount'],
+	},
+	status: {
+		description: ['Lists the chains and sets on the target, their ages and sizes, and what belongs to none.'],
+	},
+	list: {
+		description: ['Prints the paths of a snapshot, one on a line, as the bytes they are.', time],
+		examples: [['tsdup list home 7D', 'lists what there was a week ago.']],
+	},
+	restore: {
+		description: [
+			'Restores a whole snapshot with its metadata into a folder that is absent or empty. Owners come back when it runs as root.',
+			time,
+		],
+		examples: [['tsdup restore home /tmp/all', 'restores the newest snapshot.']],
+		seeAlso: ['tsdup-fetch', 'tsdup-mount'],
+	},
+	fetch: {
+		description: [
+			'Restores one file or folder of a snapshot. The path is relative to the source. If the destination is a folder, it goes into it under its own name, as with cp.',
+			time,
+		],
+		examples: [['tsdup fetch home etc/passwd /tmp/passwd 1D', 'fetches a file as it was yesterday.']],
+		seeAlso: ['tsdup-restore', 'tsdup-mount'],
+	},
+	index: {
+		description: [
+			'The index is a cache of names and places, kept on this machine. It can always be built again from the target.',
+		],
+	},
+	completion: {
+		description: ['Prints the words of a shell that complete commands, options and the names of profiles.'],
+		examples: [
+			['source <(tsdup completion bash)', 'in ~/.bashrc.'],
+			['source <(tsdup completion zsh)', 'in ~/.zshrc, after compinit.'],
+			['tsdup completion fish >~/.config/fish/completions/tsdup.fish', 'once, for fish.'],
+		],
+	},
+};
