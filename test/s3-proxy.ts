@@ -52,6 +52,11 @@ export function onlyFirst(count: number, fault: Fault, kind = /./): FaultOf {
 	return (request) => (kind.test(inWords(request)) && seen++ < count ? fault : undefined);
 }
 
+/** Whichever of them has something to say first. */
+export function eitherOf(...faults: readonly FaultOf[]): FaultOf {
+	return (request) => faults.map((fault) => fault(request)).find((found) => found !== undefined);
+}
+
 /** One of the faults, at random, for a share of the requests from 0 to 1; the same for the same seed. */
 export function byChance(seed: number, share: number, faults: readonly Fault[]): FaultOf {
 	const random = seededRandom(seed);
@@ -144,5 +149,5 @@ function flipped(chunk: Buffer, at: number, offset: number | undefined): Buffer 
 }
 
 function reset(incoming: IncomingMessage): void {
-	if (!incoming.socket.destroyed) incoming.socket.resetAndDestroy();
+	if (incoming.socket && !incoming.socket.destroyed) incoming.socket.resetAndDestroy();
 }

@@ -22,6 +22,7 @@ const REASONS: Readonly<Record<string, string>> = {
 	PermanentRedirect: 'the bucket B is in another region or at another host; set --s3-region-name',
 	InvalidObjectState: 'the object is archived (a Glacier class); thaw it at the store, then run again',
 	PreconditionFailed: 'the object was replaced while it was read; run again',
+	InvalidPart: 'H does not have the parts that it was sent; run again',
 	QuotaExceeded: 'the storage quota is used up',
 	SlowDown: 'H is too busy; run again later',
 	ServiceUnavailable: 'H is too busy; run again later',

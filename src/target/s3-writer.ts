@@ -1,17 +1,22 @@
 /**
  * Writes one object to S3: a single PUT when it fits into one part, else a multipart upload, which shows nothing
- * before it is completed. Every body has a known length: some stores refuse others. `S3Target` makes one per object.
+ * before it is completed. Every body has a known length, since some stores refuse others, and its MD5; what the store then
+ * says it has is compared with what was sent. `S3Target` makes one per object.
  */
 import {
 	AbortMultipartUploadCommand,
 	type CompletedPart,
 	CompleteMultipartUploadCommand,
 	CreateMultipartUploadCommand,
+	ListMultipartUploadsCommand,
 	PutObjectCommand,
 	type S3Client,
 	type StorageClass,
 	UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import { TargetError } from '../errors.js';
+import { errorCodes } from './s3-errors.js';
+import { digest, type Integrity, SENDINGS, type Sent } from './s3-integrity.js';
 import type { ObjectWriter } from './target.js';
 
 /** Bytes; S3 wants at least 5 MiB and at most 10 000 parts, so an object may have 80 GiB. */
@@ -25,6 +30,7 @@ export interface S3WriterOptions {
 	readonly bucket: string;
 	readonly key: string;
 	readonly storageClass?: StorageClass;
+	readonly integrity: Integrity;
 	/** Makes an error for people of what the SDK threw. */
 	readonly toError: (cause: unknown) => Error;
 }
@@ -33,10 +39,14 @@ export class S3Writer implements ObjectWriter {
 	readonly #client: S3Client;
 	readonly #object: { readonly Bucket: string; readonly Key: string };
 	readonly #storageClass: { readonly StorageClass?: StorageClass };
+	readonly #integrity: Integrity;
 	readonly #toError: (cause: unknown) => Error;
 	readonly #cancel = new AbortController();
 	readonly #inFlight = new Set<Promise<void>>();
 	readonly #parts: CompletedPart[] = [];
+	readonly #sent: Sent[] = [];
+	/** Whether the store's word on some part differs from what was sent: then the whole object decides. */
+	#doubtful = false;
 	#partCount = 0;
 	#part: Buffer | undefined;
 	#filled = 0;
@@ -45,10 +55,11 @@ export class S3Writer implements ObjectWriter {
 	#committed = false;
 	#aborted: Promise<void> | undefined;
 
-	constructor({ client, bucket, key, storageClass, toError }: S3WriterOptions) {
+	constructor({ client, bucket, key, storageClass, integrity, toError }: S3WriterOptions) {
 		this.#client = client;
 		this.#object = { Bucket: bucket, Key: key };
 		this.#storageClass = storageClass === undefined ? {} : { StorageClass: storageClass };
+		this.#integrity = integrity;
 		this.#toError = toError;
 	}
 
@@ -84,8 +95,15 @@ export class S3Writer implements ObjectWriter {
 	async #putWhole(): Promise<void> {
 		this.#throwIfFailed();
 		const body = this.#takePart();
-		const request = { ...this.#object, ...this.#storageClass, Body: body, ContentLength: body.length };
-		await this.#client.send(new PutObjectCommand(request), { abortSignal: this.#cancel.signal });
+		const sent = digest(body);
+		const request = { ...this.#object, ...this.#storageClass, ...bodyOf(body, sent) };
+		for (let i = 0; i < SENDINGS; i++) {
+			const options = { abortSignal: this.#cancel.signal };
+			const stored = await this.#client.send(new PutObjectCommand(request), options);
+			if (this.#integrity.agrees(sent, stored)) return;
+			if (await this.#readsBack([sent])) return;
+		}
+		throw this.#wrongBytes();
 	}
 
 	async #complete(): Promise<void> {
@@ -97,9 +115,31 @@ export class S3Writer implements ObjectWriter {
 			UploadId: await this.#upload,
 			MultipartUpload: { Parts: this.#parts },
 		};
-		await this.#client.send(new CompleteMultipartUploadCommand(request), {
-			abortSignal: this.#cancel.signal,
-		});
+		const options = { abortSignal: this.#cancel.signal };
+		const stored = await this.#client
+			.send(new CompleteMultipartUploadCommand(request), options)
+			.catch((cause) => {
+				// Done already, when the answer to an attempt before was lost: what is stored says so.
+				if (!errorCodes(cause).includes('NoSuchUpload')) throw cause;
+				this.#doubtful = true;
+				return {};
+			});
+		const agrees = !this.#doubtful && this.#integrity.agreesInParts(this.#sent, stored);
+		if (!agrees && !(await this.#readsBack(this.#sent))) throw this.#wrongBytes();
+	}
+
+	/** What the store really has decides. */
+	async #readsBack(parts: readonly Sent[]): Promise<boolean> {
+		const holds = await this.#integrity.holds(this.#object, parts);
+		if (holds) this.#integrity.distrustEtags();
+		return holds;
+	}
+
+	#wrongBytes(): TargetError {
+		const name = this.#object.Key.split('/').at(-1);
+		return new TargetError(
+			`Cannot write ${name}: the store has other bytes than it was sent, each time. Ask its operator, and do not trust it meanwhile`,
+		);
 	}
 
 	/** Returns when the part is on its way; how that ended shows at the next part or at the commit. */
@@ -118,23 +158,43 @@ export class S3Writer implements ObjectWriter {
 
 	async #uploadPart(body: Buffer, number: number): Promise<void> {
 		this.#upload ??= this.#begin();
+		const sent = digest(body);
 		const request = {
 			...this.#object,
 			UploadId: await this.#upload,
 			PartNumber: number,
-			Body: body,
-			ContentLength: body.length,
+			...bodyOf(body, sent),
 		};
-		const { ETag } = await this.#client.send(new UploadPartCommand(request), {
-			abortSignal: this.#cancel.signal,
-		});
-		this.#parts[number - 1] = { PartNumber: number, ETag };
+		for (let i = 1; ; i++) {
+			const options = { abortSignal: this.#cancel.signal };
+			const stored = await this.#client.send(new UploadPartCommand(request), options);
+			this.#parts[number - 1] = { PartNumber: number, ETag: stored.ETag };
+			this.#sent[number - 1] = sent;
+			if (this.#integrity.agrees(sent, stored)) return;
+			if (i === SENDINGS) break;
+		}
+		this.#doubtful = true;
 	}
 
 	/** Never cancelled: without the answer nobody would know which upload to abort. */
 	async #begin(): Promise<string | undefined> {
 		const request = { ...this.#object, ...this.#storageClass };
-		return (await this.#client.send(new CreateMultipartUploadCommand(request))).UploadId;
+		const { UploadId, $metadata } = await this.#client.send(new CreateMultipartUploadCommand(request));
+		// An attempt whose answer was lost may have begun another, which would be kept, and billed, for ever.
+		if (($metadata.attempts ?? 1) > 1) await this.#abortOthers(UploadId).catch(() => undefined);
+		return UploadId;
+	}
+
+	async #abortOthers(ours: string | undefined): Promise<void> {
+		const { Bucket, Key } = this.#object;
+		const { Uploads = [] } = await this.#client.send(
+			new ListMultipartUploadsCommand({ Bucket, Prefix: Key }),
+		);
+		for (const upload of Uploads) {
+			if (upload.Key !== Key || upload.UploadId === ours) continue;
+			const other = { ...this.#object, UploadId: upload.UploadId };
+			await this.#client.send(new AbortMultipartUploadCommand(other));
+		}
 	}
 
 	async #abort(): Promise<void> {
@@ -162,4 +222,8 @@ export class S3Writer implements ObjectWriter {
 		await this.abort();
 		throw this.#toError(cause);
 	}
+}
+
+function bodyOf(body: Buffer, { md5 }: Sent) {
+	return { Body: body, ContentLength: body.length, ContentMD5: md5.toString('base64') };
 }

@@ -15,11 +15,13 @@ import {
 	type StorageClass,
 } from '@aws-sdk/client-s3';
 import { DamageError, TargetError } from '../errors.js';
-import { connect } from './s3-client.js';
+import { type ConnectOptions, connect } from './s3-client.js';
 import { S3Deleter } from './s3-delete.js';
 import { errorCodes, s3Error, statusOf } from './s3-errors.js';
+import { Integrity } from './s3-integrity.js';
 import { S3Writer } from './s3-writer.js';
 import type { ObjectInfo, ObjectWriter, Target } from './target.js';
+import { Traffic } from './traffic.js';
 import { describe, type S3Location } from './url.js';
 
 /** Attempts at a body that brings not one byte more, and the mean of the first pause between them, in ms. */
@@ -32,12 +34,16 @@ export class S3Target implements Target {
 	readonly #client: S3Client;
 	readonly #prefix: string;
 	readonly #deleter: S3Deleter;
+	readonly #integrity: Integrity;
+	readonly #traffic: Traffic;
 
 	/** Makes no request. */
-	constructor(location: S3Location) {
+	constructor(location: S3Location, options: ConnectOptions = {}) {
 		this.url = describe(location);
 		this.#location = location;
-		this.#client = connect(location);
+		this.#traffic = options.traffic ?? new Traffic();
+		this.#client = connect(location, { ...options, traffic: this.#traffic });
+		this.#integrity = new Integrity(this.#client);
 		this.#deleter = new S3Deleter(this.#client, location.bucket);
 		this.#prefix = location.prefix === '' ? '' : `${location.prefix}/`;
 	}
@@ -81,6 +87,7 @@ export class S3Target implements Target {
 			client: this.#client,
 			bucket: this.#location.bucket,
 			key: this.#prefix + name,
+			integrity: this.#integrity,
 			toError: (cause) => this.#error('write', name, cause),
 			...(storageClass !== undefined && { storageClass }),
 		});
@@ -134,15 +141,20 @@ export class S3Target implements Target {
 		for (let failures = 0; ; ) {
 			const answer = await this.#get(name, at, end, etag);
 			etag = answer.ETag;
+			const last = /^bytes \d+-(\d+)\//.exec(answer.ContentRange ?? '')?.[1];
 			try {
 				for await (const chunk of answer.Body as Readable) {
+					await this.#traffic.download?.take(chunk.length);
+					this.#traffic.downloaded += chunk.length;
 					at += chunk.length;
 					failures = 0;
 					yield chunk;
 				}
-				return;
+				if (last === undefined || at > Number(last)) return;
+				throw new Error(`the answer ended before byte ${last}, which it promised`);
 			} catch (cause) {
 				failures++;
+				this.#traffic.retries++;
 				if (failures === BODY_ATTEMPTS) throw this.#error('read', name, cause);
 				await sleep(BODY_PAUSE * 2 ** failures * Math.random());
 			}
