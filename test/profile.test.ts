@@ -198,6 +198,7 @@ describe('protection', () => {
 		parameters: [],
 		environment: {},
 		warnings: [],
+		details: [],
 	});
 	const of = (values: Conf['values'], ...words: string[]) => protectionOf(conf(values), parameters(...words));
 

@@ -41,9 +41,10 @@ async function run(profile: string, options: Options, command: Command): Promise
 				'back up with duplicity, or take it out (without its prefix a collection is not seen).',
 		);
 	}
-	for (const warning of access.warnings) output.note(warning);
+	output.introduce(access);
 	if (!conf.source)
 		throw new UsageError(`SOURCE is not set in ${conf.dir}/conf: set it to the folder to back up.`);
+	if (!options.dryRun) for (const note of await access.importKeys()) output.note(note);
 	const rules = await readRules(parameters.selection, join(conf.dir, 'exclude'));
 	const now = Date.now() / 1000;
 	const started = Date.now();
@@ -70,6 +71,7 @@ async function run(profile: string, options: Options, command: Command): Promise
 				),
 		},
 	});
+	if (!options.dryRun) for (const note of await access.exportKeys()) output.note(note);
 	const seconds = (Date.now() - started) / 1000;
 	output.summary(inWords(report, seconds, options.dryRun ?? false), {
 		...report,

@@ -3,6 +3,7 @@
  * warnings to stderr; progress to stderr, only when it is a terminal. Nothing here ever sees a secret.
  */
 import type { Command } from 'commander';
+import type { Access } from '../collection/access.js';
 
 interface OutputOptions {
 	json?: boolean;
@@ -13,7 +14,7 @@ interface OutputOptions {
 export class Output {
 	/** Whether anything was warned of: the program then ends with exit code 3. */
 	static warned = false;
-	readonly #options: OutputOptions;
+	#options: OutputOptions;
 	#progressShown = 0;
 
 	constructor(options: OutputOptions) {
@@ -40,6 +41,16 @@ export class Output {
 		this.#clear();
 		if (this.json) process.stdout.write(`${JSON.stringify({ summary: object })}\n`);
 		else if (!this.#options.quiet) process.stdout.write(`${words}\n`);
+	}
+
+	/** What is to be said of a profile before work on it begins. Its VERBOSITY holds from here on, unless -q or -v is given. */
+	introduce({ warnings, details, verbosity }: Pick<Access, 'warnings' | 'details' | 'verbosity'>): void {
+		if (verbosity !== null && !this.#options.quiet && !this.#options.verbose) {
+			const quiet = /^([0-2]|e|w)/i.test(verbosity);
+			this.#options = { ...this.#options, quiet, verbose: /^([5-9]|i|d)/i.test(verbosity) };
+		}
+		for (const warning of warnings) this.note(warning);
+		if (this.verbose) for (const detail of details) this.note(detail);
 	}
 
 	note(message: string): void {

@@ -22,7 +22,7 @@ export async function openSnapshot(
 	output: Output,
 ): Promise<OpenSnapshot> {
 	const access = await openProfile(findProfile(profile));
-	for (const warning of access.warnings) output.note(warning);
+	output.introduce(access);
 	const wanted = parseTime(time ?? 'now', Math.floor(Date.now() / 1000));
 	const collection = await openSnapshots(access, (message) => output.note(message));
 	const sets = collection.snapshots.sets();

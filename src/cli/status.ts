@@ -14,7 +14,7 @@ export function addStatus(program: Command): void {
 		.action(async (profile: string, _options: unknown, command: Command) => {
 			const output = outputOf(command);
 			const access = await openProfile(findProfile(profile));
-			for (const warning of access.warnings) output.note(warning);
+			output.introduce(access);
 			const { collection, unusable, missing, close } = await openSnapshots(access, (message) =>
 				output.note(message),
 			);

@@ -4,22 +4,26 @@
  */
 import { createHash } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { cacheDirectory } from '../cache-directory.js';
 import { UsageError } from '../errors.js';
 import { type Encryptor, passphraseEncryptor, publicKeyEncryptor } from '../openpgp/encryptor.js';
 import { Gpg } from '../openpgp/gpg.js';
+import { hasKey } from '../openpgp/gpg-keys.js';
 import { findPublicKeys, readSecretKeys } from '../openpgp/keyring.js';
 import { Opener } from '../openpgp/opener.js';
+import { gpgSigner, type Signer } from '../openpgp/signer.js';
 import { type Conf, readConf } from '../profile/conf.js';
 import { holdsSlash, type NameForms, standardForms } from '../profile/name-forms.js';
 import { type DuplicityParameters, parseParameters } from '../profile/params.js';
 import { type Protection, protectionOf } from '../profile/protection.js';
+import { type SigningKey, signingKeyOf } from '../profile/signing.js';
 import { openTarget } from '../target/open.js';
 import { RecordingTarget } from '../target/recording.js';
 import type { Target } from '../target/target.js';
 import { describe, parseTargetUrl, type TargetLocation } from '../target/url.js';
+import { exportProfileKeys, importProfileKeys, type ProfileKey } from './profile-keys.js';
 
 export interface Access {
 	/** The profile's name; of a bare URL, the URL without secrets. */
@@ -34,14 +38,25 @@ export interface Access {
 	readonly cacheDir: string;
 	/** One sentence each. */
 	readonly warnings: readonly string[];
+	/** As `warnings`, for who wants to know everything. */
+	readonly details: readonly string[];
+	/** duplicity's, 0 to 9, or the first letter of its name; null when the profile does not say. */
+	readonly verbosity: string | null;
 }
 
 export interface ProfileAccess extends Access {
 	readonly conf: Conf;
 	readonly parameters: DuplicityParameters;
 	readonly protection: Protection;
-	/** Who backups are encrypted to; null: they are not. @throws KeyError when a public key is missing */
+	/**
+	 * Who backups are encrypted to, and signed by; null: they are not.
+	 * @throws KeyError when a public key is missing, or the key cannot sign
+	 */
 	encryptor(): Promise<Encryptor | null>;
+	/** Brings keys from the profile into GnuPG's keyring, where they lack. @returns one sentence each. @throws KeyError */
+	importKeys(): Promise<string[]>;
+	/** Brings keys from there into the profile. @returns one sentence each */
+	exportKeys(): Promise<string[]>;
 }
 
 /**
@@ -68,15 +83,14 @@ export async function openProfile(dir: string, { create = false } = {}): Promise
 	const opener = new Opener({ passphrase, secretKeys: await readSecretKeys(conf.dir), gpg });
 	const warnings = [...conf.warnings, ...parameters.warnings];
 	if (protection.kind === 'none' && protection.warning) warnings.push(protection.warning);
-	const signer = conf.values.GPG_KEY_SIGN;
-	if (signer && signer !== 'disabled')
-		warnings.push('GPG_KEY_SIGN has no effect: tsdup does not sign backups yet');
+	const signing = signingKeyOf(conf, protection);
+	const keys = keysOf(protection, signing);
+	const { GPG_IMPORT, GPG_EXPORT, ARCH_DIR } = conf.values;
 	return {
-		...(await open(
-			storage ? { ...location, storageClass: storage } : location,
-			parameters.nameForms,
+		...(await open(storage ? { ...location, storageClass: storage } : location, parameters.nameForms, {
 			create,
-		)),
+			...(ARCH_DIR ? { cache: resolve(ARCH_DIR) } : {}),
+		})),
 		name: conf.name,
 		encrypted: protection.kind !== 'none',
 		opener,
@@ -84,12 +98,38 @@ export async function openProfile(dir: string, { create = false } = {}): Promise
 		parameters,
 		protection,
 		warnings,
+		details: conf.details,
+		verbosity: conf.values.VERBOSITY || null,
 		encryptor: async () => {
 			if (protection.kind === 'none') return null;
-			if (protection.kind === 'passphrase') return passphraseEncryptor(protection.passphrase);
-			return publicKeyEncryptor(await findPublicKeys(protection.recipients, conf.dir, gpg));
+			const signer = await signerOf(signing, gpg);
+			const encryptor =
+				protection.kind === 'passphrase'
+					? passphraseEncryptor(protection.passphrase)
+					: publicKeyEncryptor(await findPublicKeys(protection.recipients, conf.dir, gpg));
+			return signer ? { ...encryptor, signer } : encryptor;
 		},
+		importKeys: async () => (isOff(GPG_IMPORT) ? [] : importProfileKeys(conf.dir, keys, gpg)),
+		exportKeys: async () => (isOff(GPG_EXPORT) ? [] : exportProfileKeys(conf.dir, keys, gpg)),
 	};
+}
+
+function isOff(value: string | undefined): boolean {
+	return value?.toLowerCase() === 'disabled';
+}
+
+/** Every key that the profile names, once. */
+function keysOf(protection: Protection, signing: SigningKey | null): ProfileKey[] {
+	const recipients = protection.kind === 'keys' ? protection.recipients : [];
+	const { passphrase } = protection.kind === 'keys' ? protection : {};
+	const keys = recipients.filter((id) => id !== signing?.id).map((id) => ({ id, passphrase }));
+	return signing ? [...keys, signing] : keys;
+}
+
+/** @throws KeyError when a key that was named is not there */
+async function signerOf(signing: SigningKey | null, gpg: Gpg): Promise<Signer | null> {
+	if (!signing || (signing.ifPresent && !(await hasKey(gpg, signing.id, 'secret')))) return null;
+	return gpgSigner(gpg, signing.id, signing.passphrase);
 }
 
 /** A collection without a profile; its passphrase is in PASSPHRASE, as for duplicity. */
@@ -97,21 +137,23 @@ export async function openUrl(url: string): Promise<Access> {
 	const location = parseTargetUrl(url);
 	const opener = new Opener({ passphrase: process.env.PASSPHRASE, gpg: new Gpg() });
 	return {
-		...(await open(location, standardForms, false)),
+		...(await open(location, standardForms, { create: false })),
 		name: describe(location),
 		// Whoever opens a bare URL wants to see what is there; a collection may hold both kinds.
 		encrypted: false,
 		opener,
 		warnings: [],
+		details: [],
+		verbosity: null,
 	};
 }
 
 async function open(
 	location: TargetLocation,
 	nameForms: NameForms,
-	create: boolean,
+	{ create, cache }: { create: boolean; cache?: string },
 ): Promise<Pick<Access, 'target' | 'nameForms' | 'cacheDir'>> {
-	const cacheDir = await cacheDirectory(join('collections', collectionId(location, nameForms)));
+	const cacheDir = await cacheDirectory(join('collections', collectionId(location, nameForms)), cache);
 	const target = await openTarget(holdsSlash(nameForms) ? deepened(location) : location, { create });
 	return { target: traced(target), nameForms, cacheDir };
 }

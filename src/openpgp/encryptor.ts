@@ -7,11 +7,14 @@ import type * as openpgp from 'openpgp';
 import { KeyError } from '../errors.js';
 import { loadOpenpgpJs } from './openpgp-js.js';
 import { AES_256, keyLength } from './session-key.js';
+import type { Signer } from './signer.js';
 import { newWrapping, type Wrapping, writeSkesk } from './skesk.js';
 
 export interface Encryptor {
 	/** `header`: the packets that stand first in the message. `sessionKey`: 32 random bytes for AES-256. */
 	newMessage(): Promise<{ header: Buffer; sessionKey: Buffer }>;
+	/** Who signs each message; absent: nobody. */
+	readonly signer?: Signer;
 }
 
 /**

@@ -39,7 +39,7 @@ export class Gpg {
 
 	/** The public keys that gpg finds for an id, binary; empty when it has none. @throws TsdupError when gpg cannot run */
 	async exportPublic(id: string): Promise<Buffer> {
-		const { stdout } = await this.#run(['--export', '--', id], Buffer.alloc(0));
+		const { stdout } = await this.run(['--export', '--', id], Buffer.alloc(0));
 		return stdout;
 	}
 
@@ -50,7 +50,7 @@ export class Gpg {
 	 */
 	async sessionKey(header: Buffer, passphrase?: string): Promise<SessionKey> {
 		const args = ['--show-session-key', '--decrypt'];
-		const { status, stderr } = await this.#run(args, Buffer.concat([header, STUB]), passphrase);
+		const { status, stderr } = await this.run(args, Buffer.concat([header, STUB]), passphrase);
 		const found = /^\[GNUPG:\] SESSION_KEY (\d+):([0-9A-F]+)$/im.exec(status);
 		if (found?.[1] === undefined || found[2] === undefined) {
 			throw new KeyError(`GnuPG has no key that opens this message: ${lastLine(stderr)}`);
@@ -73,7 +73,7 @@ export class Gpg {
 			'--skip-verify',
 			'--decrypt',
 		];
-		const { child, ended, stderr, status } = this.#start(args, encryption?.passphrase);
+		const { child, ended, stderr, status } = this.start(args, encryption?.passphrase);
 		let broken: { error: unknown } | undefined;
 		const input = async function* () {
 			try {
@@ -100,23 +100,26 @@ export class Gpg {
 		}
 	}
 
-	/** `stderr` must not be shown when a session key was found: gpg writes it there too. */
-	async #run(
+	/**
+	 * One run of gpg, whatever it ends with: exit code (null after a signal) and outputs.
+	 * `stderr` must not be shown when a session key was found: gpg writes it there too.
+	 * @throws TsdupError when gpg cannot run
+	 */
+	async run(
 		args: readonly string[],
 		input: Buffer,
 		passphrase?: string,
-	): Promise<{ stdout: Buffer; stderr: string; status: string }> {
-		const { child, ended, stderr, status } = this.#start(args, passphrase);
+	): Promise<{ code: number | null; stdout: Buffer; stderr: string; status: string }> {
+		const { child, ended, stderr, status } = this.start(args, passphrase);
 		feed(child.stdin, input);
 		const stdout = buffer(child.stdout);
 		// When gpg cannot be started its pipes fail as well, with less to say.
 		stdout.catch(() => {});
-		await ended;
-		return { stdout: await stdout, stderr: await stderr, status: await status };
+		return { code: await ended, stdout: await stdout, stderr: await stderr, status: await status };
 	}
 
 	/** `ended` is the exit code, null after a signal. @throws TsdupError by `ended`, when gpg cannot run */
-	#start(args: readonly string[], passphrase: string | undefined): Started {
+	start(args: readonly string[], passphrase: string | undefined): Started {
 		const secret = passphrase === undefined ? [] : ['--pinentry-mode', 'loopback', '--passphrase-fd', '4'];
 		const child = spawn(
 			this.#binary,
@@ -138,7 +141,7 @@ export class Gpg {
 	}
 }
 
-interface Started {
+export interface Started {
 	readonly child: ChildProcessWithoutNullStreams;
 	readonly ended: Promise<number | null>;
 	readonly stderr: Promise<string>;
@@ -171,6 +174,6 @@ function refusal(
 	return new DamageError(`GnuPG cannot read the message: ${lastLine(stderr)}`);
 }
 
-function lastLine(text: string): string {
+export function lastLine(text: string): string {
 	return text.trim().split('\n').at(-1) ?? '';
 }

@@ -24,6 +24,8 @@ const variableNames = [
 	'GPG_TEST',
 	'GPG_IMPORT',
 	'GPG_EXPORT',
+	'PYTHON',
+	'DUPL_PRECMD',
 	'MAX_AGE',
 	'MAX_FULL_BACKUPS',
 	'MAX_FULLS_WITH_INCRS',
@@ -53,7 +55,12 @@ export interface Conf {
 	readonly environment: Readonly<Record<string, string>>;
 	/** One sentence each, for the log. */
 	readonly warnings: readonly string[];
+	/** As `warnings`, for who wants to know everything. */
+	readonly details: readonly string[];
 }
+
+/** They say how duply runs duplicity and tests gpg: here are neither. Nothing decrypted is put into files. */
+const withoutMeaning: readonly ConfVariable[] = ['PYTHON', 'DUPL_PRECMD', 'GPG_TEST', 'TEMP_DIR'];
 
 /** duply's own, so that duply refuses an unedited profile as well. */
 export const placeholders: Readonly<Partial<Record<ConfVariable, string>>> = {
@@ -107,7 +114,15 @@ export async function readConf(dir: string): Promise<Conf> {
 		parameters: sourced.parameters,
 		environment: changed(sourced.exported, conf),
 		warnings,
+		details: detailsOf(values),
 	};
+}
+
+function detailsOf(values: Conf['values']): string[] {
+	const ignored = withoutMeaning.filter((variable) => values[variable]);
+	return ignored.length === 0
+		? []
+		: [`These variables of the profile mean nothing here: ${ignored.join(', ')}`];
 }
 
 /** A passphrase that is not UTF-8 would be altered on its way and lock duplicity out. */

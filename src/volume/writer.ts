@@ -5,13 +5,15 @@
  *     a3 01 (ZIP, indeterminate length) deflate( cb [f4][6 header bytes + 2^20 - 6 tar bytes] [f4][2^20] … [length][rest] )
  *
  * Each bracketed literal chunk is a frame: deflated on its own up to a full flush (the last one to the stream's end), so
- * it inflates without what stands before it. An unencrypted volume has one gzip member per frame.
+ * it inflates without what stands before it. An unencrypted volume has one gzip member per frame. With a signer, a
+ * one-pass signature packet stands before the literal and the signature behind it, each deflated on its own as well.
  */
 import { createHash, subtle } from 'node:crypto';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import { newTag } from '../openpgp/packets.js';
+import type { Signing } from '../openpgp/signer.js';
 import type { ObjectWriter } from '../target/target.js';
 import { FRAME_LENGTH, type Frame, type StoredVolume } from './frame.js';
 import { FIRST_LENGTH, literalPrefix, MAX_PREFIX } from './literal.js';
@@ -48,6 +50,7 @@ export class VolumeWriter {
 	#emitted: Promise<void> = Promise.resolve();
 	#failure: { readonly error: unknown } | undefined;
 	#seipd: SeipdWriter | undefined;
+	#signing: Signing | undefined;
 	#key: Buffer | null = null;
 	#body = 0;
 	#storedBytes = 0;
@@ -112,6 +115,9 @@ export class VolumeWriter {
 	async finish(): Promise<StoredVolume> {
 		await this.#startFrame(true);
 		await this.#emitted;
+		if (this.#signing) {
+			await this.#seipd?.write(await this.#deflate(await this.#signing.finish(), zlib.constants.Z_FINISH));
+		}
 		await this.#seipd?.finish();
 		return {
 			name: this.#name,
@@ -132,6 +138,7 @@ export class VolumeWriter {
 	/** Forgets what was written; safe at any time, also twice. */
 	abort(): Promise<void> {
 		this.#failure ??= { error: new Error(`writing of ${this.#name} was aborted`) };
+		this.#signing?.abort();
 		return this.#writer.abort();
 	}
 
@@ -151,12 +158,12 @@ export class VolumeWriter {
 		const tarLength = this.#filled;
 		const tarOffset = this.#tarLength - tarLength;
 		const tar = this.#buffer.subarray(MAX_PREFIX, MAX_PREFIX + tarLength);
-		const piece = this.#encryptor ? this.#deflate(tarOffset, tarLength, last) : this.#gzip(tar);
+		const piece = this.#encryptor ? this.#literal(tarOffset, tarLength, last) : this.#gzip(tar);
 		const buffer = this.#buffer;
 		const emitted = Promise.all([piece, subtle.digest('SHA-256', tar), this.#emitted]).then(
-			([bytes, digest]) => {
+			async ([bytes, digest]) => {
+				await this.#emit(bytes, tar, tarOffset, Buffer.from(digest));
 				this.#free.push(buffer);
-				return this.#emit(bytes, tarOffset, tarLength, Buffer.from(digest));
 			},
 		);
 		emitted.catch((error) => {
@@ -169,15 +176,19 @@ export class VolumeWriter {
 		this.#filled = 0;
 	}
 
-	#deflate(tarOffset: number, tarLength: number, last: boolean): Promise<Buffer> {
+	#literal(tarOffset: number, tarLength: number, last: boolean): Promise<Buffer> {
 		const prefix = literalPrefix(tarOffset, tarLength, last);
 		const start = MAX_PREFIX - prefix.length;
 		prefix.copy(this.#buffer, start);
-		return deflateRaw(this.#buffer.subarray(start, MAX_PREFIX + tarLength), {
-			level: this.#level,
-			finishFlush: last ? zlib.constants.Z_FINISH : zlib.constants.Z_FULL_FLUSH,
-			chunkSize: OUTPUT_LENGTH,
-		});
+		const ends = last && !this.#encryptor?.signer;
+		return this.#deflate(
+			this.#buffer.subarray(start, MAX_PREFIX + tarLength),
+			ends ? zlib.constants.Z_FINISH : zlib.constants.Z_FULL_FLUSH,
+		);
+	}
+
+	#deflate(packets: Buffer, finishFlush: number): Promise<Buffer> {
+		return deflateRaw(packets, { level: this.#level, finishFlush, chunkSize: OUTPUT_LENGTH });
 	}
 
 	async #gzip(tar: Buffer): Promise<Buffer> {
@@ -186,11 +197,13 @@ export class VolumeWriter {
 		return Buffer.from(member);
 	}
 
-	async #emit(piece: Buffer, tarOffset: number, tarLength: number, digest: Buffer): Promise<void> {
+	async #emit(piece: Buffer, tar: Buffer, tarOffset: number, digest: Buffer): Promise<void> {
+		const tarLength = tar.length;
 		if (this.#encryptor) this.#seipd ??= await this.#begin(this.#encryptor);
 		const offset = this.#seipd ? this.#seipd.payloadLength : this.#storedBytes;
 		if (this.#seipd) await this.#seipd.write(piece);
 		else await this.#store(piece);
+		await this.#signing?.write(tar);
 		this.#emittedLength += tarLength;
 		if (tarLength > 0) this.#frames.push({ tarOffset, tarLength, offset, length: piece.length, digest });
 	}
@@ -203,6 +216,10 @@ export class VolumeWriter {
 		const seipd = new SeipdWriter(sessionKey, (bytes) => this.#store(bytes));
 		await seipd.begin();
 		await seipd.write(COMPRESSED);
+		if (encryptor.signer) {
+			await seipd.write(await this.#deflate(encryptor.signer.onePass, zlib.constants.Z_FULL_FLUSH));
+			this.#signing = encryptor.signer.begin();
+		}
 		return seipd;
 	}
 
