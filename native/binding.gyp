@@ -14,6 +14,8 @@
       'cflags_cc': ['<!@(pkg-config --cflags fuse3)'],
       'libraries': ['<!@(pkg-config --libs fuse3)'],
     },
+    # OpenSSL is Node's own: its program exports it, its headers declare it.
+    { 'target_name': 'frames', 'sources': ['frames.cc'], 'libraries': ['-lisal'] },
     { 'target_name': 'inflate', 'sources': ['inflate.cc'], 'libraries': ['-lisal'] },
   ],
 }

@@ -14,9 +14,6 @@ import { VolumeWriter } from '../volume/writer.js';
 import { readBodies, recordBodies } from './bodies.js';
 import { type ForeignReader, readWhole } from './stored-bytes.js';
 
-/** Copies are read again and again, and soon thrown away: measured, level 1 writes twice as fast as 6 for a fifth more. */
-const COPY_LEVEL = 1;
-
 export interface ForeignOptions extends ForeignReader {
 	readonly index: Index;
 	/** Whether objects are to be kept as they are, because it takes long to get them again. */
@@ -43,9 +40,7 @@ export async function fetchObject(
 			options,
 			async ({ tar, scan }) => {
 				if (scan) return { scan, bodies: await readBodies(tar, object.name) };
-				copy = new VolumeWriter(copies.create(name), name, object.form === 'gpg' ? ownKey : null, {
-					compressLevel: COPY_LEVEL,
-				});
+				copy = new VolumeWriter(copies.create(name), name, object.form === 'gpg' ? ownKey : null);
 				return { scan, bodies: await readBodies(copied(tar, copy), object.name) };
 			},
 			async (chunk) => kept?.write(chunk),

@@ -3,7 +3,8 @@
  * layout.ts. `VolumeWriter` writes the packet's tag before it and plaintext packets through it; holds at most one
  * chunk of ciphertext.
  */
-import { createCipheriv, createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { type Stream, sealer } from '../frames/frames.js';
 import { definiteLength, fiveOctetLength, newTag, partialLength } from '../openpgp/packets.js';
 import { CHUNK_LENGTH, CHUNK_POWER, LAST_OCTETS } from './layout.js';
 
@@ -14,8 +15,8 @@ const MDC_LENGTH = 20;
 
 export class SeipdWriter {
 	readonly #sink: (bytes: Buffer) => Promise<void>;
-	readonly #cipher;
-	readonly #mdc = createHash('sha1');
+	/** Encrypts, and sums up for the MDC. */
+	readonly #seal: Stream;
 	#payloadLength = 0;
 	/** Room for the length octets, then the ciphertext of the chunk that is being filled. */
 	#chunk = Buffer.allocUnsafeSlow(LAST_OCTETS + CHUNK_LENGTH);
@@ -27,7 +28,7 @@ export class SeipdWriter {
 	 */
 	constructor(sessionKey: Buffer, sink: (bytes: Buffer) => Promise<void>) {
 		this.#sink = sink;
-		this.#cipher = createCipheriv('aes-256-cfb', sessionKey, Buffer.alloc(BLOCK));
+		this.#seal = sealer(sessionKey);
 	}
 
 	/** Payload bytes so far: the payload offset of what is written next. */
@@ -42,16 +43,22 @@ export class SeipdWriter {
 		await this.write(Buffer.concat([random, random.subarray(-2)]));
 	}
 
+	/** `plain` is encrypted in place; it may be used again when this resolves. */
 	async write(plain: Buffer): Promise<void> {
-		this.#mdc.update(plain);
-		await this.#append(this.#cipher.update(plain));
+		await this.#seal(plain);
+		await this.#append(plain);
 	}
 
 	/** The MDC packet and the last chunk. */
 	async finish(): Promise<void> {
+		const packet = Buffer.alloc(2 + MDC_LENGTH);
 		const head = Buffer.concat([Buffer.from([newTag(MDC_TAG)]), definiteLength(MDC_LENGTH)]);
-		this.#mdc.update(head);
-		await this.#append(this.#cipher.update(Buffer.concat([head, this.#mdc.digest()])));
+		head.copy(packet);
+		// The digest covers the head of its own packet, too.
+		await this.#seal(packet.subarray(0, head.length));
+		this.#seal.digest().copy(packet, head.length);
+		await this.#seal(packet.subarray(head.length));
+		await this.#append(packet);
 		fiveOctetLength(this.#filled).copy(this.#chunk);
 		await this.#sink(this.#chunk.subarray(0, LAST_OCTETS + this.#filled));
 	}

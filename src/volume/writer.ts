@@ -8,9 +8,7 @@
  * it inflates without what stands before it. An unencrypted volume has one gzip member per frame. With a signer, a
  * one-pass signature packet stands before the literal and the signature behind it, each deflated on its own as well.
  */
-import { createHash, subtle } from 'node:crypto';
-import { promisify } from 'node:util';
-import zlib from 'node:zlib';
+import { type Form, PACK_ROOM, type Packed, pack, sha1 } from '../frames/frames.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import { newTag } from '../openpgp/packets.js';
 import type { Signing } from '../openpgp/signer.js';
@@ -19,31 +17,22 @@ import { FRAME_LENGTH, type Frame, type StoredVolume } from './frame.js';
 import { FIRST_LENGTH, literalPrefix, MAX_PREFIX } from './literal.js';
 import { SeipdWriter } from './seipd.js';
 
-const deflateRaw = promisify(zlib.deflateRaw);
-const gzip = promisify(zlib.gzip);
-
 /** Frames that are being compressed or wait for their turn to be written: the threads of libuv's pool. */
 const IN_FLIGHT = 4;
 
 /** How much of its tar a volume is taken to have while none of its frames is compressed yet: between text and media. */
 const FIRST_GUESS = 0.5;
 
-/**
- * zlib's. On the Linux tree in frames of 1 MiB, level 4 takes half of level 6's time for 4 % more bytes; gpg's own ZIP, with
- * its window of 8 KiB, makes 8 % more than level 4.
- */
-const DEFAULT_LEVEL = 4;
-
 const SEIPD_TAG = 18;
 /** Compressed data packet: old format, indeterminate length, algorithm ZIP. */
 const COMPRESSED = Buffer.from([0xa3, 0x01]);
+const NONE = Buffer.alloc(0);
 
 export class VolumeWriter {
 	readonly #writer: ObjectWriter;
 	readonly #name: string;
 	readonly #encryptor: Encryptor | null;
-	readonly #level: number;
-	readonly #sha1 = createHash('sha1');
+	readonly #sha1 = sha1();
 	readonly #frames: Frame[] = [];
 	readonly #inFlight: Promise<void>[] = [];
 	/** Settles when every frame started so far is with the object writer. */
@@ -61,19 +50,14 @@ export class VolumeWriter {
 	#buffer = newBuffer();
 	/** Buffers of frames that are written: fresh ones for each would keep the garbage collector busy. */
 	readonly #free: Buffer[] = [];
+	readonly #freeOutputs: Buffer[] = [];
 	#filled = 0;
 
 	/** @param encryptor null writes gzip */
-	constructor(
-		writer: ObjectWriter,
-		name: string,
-		encryptor: Encryptor | null,
-		options: { compressLevel?: number } = {},
-	) {
+	constructor(writer: ObjectWriter, name: string, encryptor: Encryptor | null) {
 		this.#writer = writer;
 		this.#name = name;
 		this.#encryptor = encryptor;
-		this.#level = options.compressLevel ?? DEFAULT_LEVEL;
 	}
 
 	/** Tar bytes written so far. */
@@ -116,13 +100,13 @@ export class VolumeWriter {
 		await this.#startFrame(true);
 		await this.#emitted;
 		if (this.#signing) {
-			await this.#seipd?.write(await this.#deflate(await this.#signing.finish(), zlib.constants.Z_FINISH));
+			await this.#seipd?.write(await deflated(await this.#signing.finish(), 'end'));
 		}
 		await this.#seipd?.finish();
 		return {
 			name: this.#name,
 			size: this.#storedBytes,
-			sha1: this.#sha1.digest('hex'),
+			sha1: this.#sha1.digest().toString('hex'),
 			key: this.#key,
 			body: this.#body,
 			tarLength: this.#tarLength,
@@ -158,14 +142,14 @@ export class VolumeWriter {
 		const tarLength = this.#filled;
 		const tarOffset = this.#tarLength - tarLength;
 		const tar = this.#buffer.subarray(MAX_PREFIX, MAX_PREFIX + tarLength);
-		const piece = this.#encryptor ? this.#literal(tarOffset, tarLength, last) : this.#gzip(tar);
 		const buffer = this.#buffer;
-		const emitted = Promise.all([piece, subtle.digest('SHA-256', tar), this.#emitted]).then(
-			async ([bytes, digest]) => {
-				await this.#emit(bytes, tar, tarOffset, Buffer.from(digest));
-				this.#free.push(buffer);
-			},
-		);
+		const output = this.#freeOutputs.pop() ?? Buffer.allocUnsafeSlow(buffer.length + PACK_ROOM);
+		const packed = this.#pack(output, tarOffset, tarLength, last);
+		const emitted = Promise.all([packed, this.#emitted]).then(async ([{ length, digest }]) => {
+			await this.#emit(output.subarray(0, length), tar, tarOffset, digest);
+			this.#free.push(buffer);
+			this.#freeOutputs.push(output);
+		});
 		emitted.catch((error) => {
 			this.#failure ??= { error };
 		});
@@ -176,25 +160,13 @@ export class VolumeWriter {
 		this.#filled = 0;
 	}
 
-	#literal(tarOffset: number, tarLength: number, last: boolean): Promise<Buffer> {
-		const prefix = literalPrefix(tarOffset, tarLength, last);
+	#pack(output: Buffer, tarOffset: number, tarLength: number, last: boolean): Promise<Packed> {
+		const prefix = this.#encryptor ? literalPrefix(tarOffset, tarLength, last) : NONE;
 		const start = MAX_PREFIX - prefix.length;
 		prefix.copy(this.#buffer, start);
 		const ends = last && !this.#encryptor?.signer;
-		return this.#deflate(
-			this.#buffer.subarray(start, MAX_PREFIX + tarLength),
-			ends ? zlib.constants.Z_FINISH : zlib.constants.Z_FULL_FLUSH,
-		);
-	}
-
-	#deflate(packets: Buffer, finishFlush: number): Promise<Buffer> {
-		return deflateRaw(packets, { level: this.#level, finishFlush, chunkSize: OUTPUT_LENGTH });
-	}
-
-	async #gzip(tar: Buffer): Promise<Buffer> {
-		const member = await gzip(tar, { level: this.#level, chunkSize: OUTPUT_LENGTH });
-		// The member is a slice of a buffer as long as chunkSize; the object writer may keep many.
-		return Buffer.from(member);
+		const form: Form = !this.#encryptor ? 'gzip' : ends ? 'end' : 'part';
+		return pack(this.#buffer.subarray(start, MAX_PREFIX + tarLength), output, form, prefix.length);
 	}
 
 	async #emit(piece: Buffer, tar: Buffer, tarOffset: number, digest: Buffer): Promise<void> {
@@ -202,7 +174,8 @@ export class VolumeWriter {
 		if (this.#encryptor) this.#seipd ??= await this.#begin(this.#encryptor);
 		const offset = this.#seipd ? this.#seipd.payloadLength : this.#storedBytes;
 		if (this.#seipd) await this.#seipd.write(piece);
-		else await this.#store(piece);
+		// The object writer may keep it.
+		else await this.#store(Buffer.from(piece));
 		await this.#signing?.write(tar);
 		this.#emittedLength += tarLength;
 		if (tarLength > 0) this.#frames.push({ tarOffset, tarLength, offset, length: piece.length, digest });
@@ -215,9 +188,9 @@ export class VolumeWriter {
 		this.#body = this.#storedBytes;
 		const seipd = new SeipdWriter(sessionKey, (bytes) => this.#store(bytes));
 		await seipd.begin();
-		await seipd.write(COMPRESSED);
+		await seipd.write(Buffer.from(COMPRESSED));
 		if (encryptor.signer) {
-			await seipd.write(await this.#deflate(encryptor.signer.onePass, zlib.constants.Z_FULL_FLUSH));
+			await seipd.write(await deflated(encryptor.signer.onePass, 'part'));
 			this.#signing = encryptor.signer.begin();
 		}
 		return seipd;
@@ -225,7 +198,7 @@ export class VolumeWriter {
 
 	async #store(bytes: Buffer): Promise<void> {
 		this.#check();
-		this.#sha1.update(bytes);
+		await this.#sha1(bytes);
 		this.#storedBytes += bytes.length;
 		await this.#writer.write(bytes);
 	}
@@ -235,8 +208,9 @@ function newBuffer(): Buffer {
 	return Buffer.allocUnsafeSlow(MAX_PREFIX + FRAME_LENGTH);
 }
 
-/**
- * zlib's output buffer, bytes: most frames fit into one, so are one job of the thread pool. Room for the worst frame, 1 MiB,
- * took a tenth more CPU time: the garbage collector runs by the bytes it is told of.
- */
-const OUTPUT_LENGTH = 2 ** 18;
+/** A packet that stands beside the literal. */
+async function deflated(packet: Buffer, form: Form): Promise<Buffer> {
+	const output = Buffer.alloc(packet.length + PACK_ROOM);
+	const { length } = await pack(packet, output, form, 0);
+	return output.subarray(0, length);
+}

@@ -1,0 +1,58 @@
+/**
+ * What is done to the bytes of a volume on their way to the target, on the thread pool (native/frames.cc): ISA-L's DEFLATE,
+ * SHA-256, and OpenSSL's AES-CFB and SHA-1. Buffers are used in place: nobody else may use them until a call has settled.
+ */
+import { loadAddon } from '../addon.js';
+
+export interface Packed {
+	/** Bytes of the output that were written. */
+	readonly length: number;
+	/** SHA-256, 32 bytes. */
+	readonly digest: Buffer;
+}
+
+/** Await each call before the next. */
+export interface Stream {
+	(bytes: Buffer): Promise<void>;
+	/** SHA-1 of all bytes so far, as they were given; 20 bytes. */
+	digest(): Buffer;
+}
+
+/** `part`: up to a full flush, so that more may follow; `end`: the end of a stream; `gzip`: a whole member. */
+export type Form = 'part' | 'end' | 'gzip';
+
+interface Native {
+	pack(input: Buffer, output: Buffer, form: Form, tarOffset: number): Promise<Packed>;
+	sealer(key: Buffer): Stream;
+	sha1(): Stream;
+}
+
+let loaded: Native | undefined;
+
+function native(): Native {
+	loaded ??= loadAddon('frames', 'libisal2') as Native;
+	return loaded;
+}
+
+/** What `pack` needs for its output besides the length of the input, bytes: what does not compress is stored in pieces of 64 KiB. */
+export const PACK_ROOM = 4096;
+
+/**
+ * Deflates the input on its own.
+ * @param input at most 1 MiB and a little
+ * @param output as long as the input and PACK_ROOM
+ * @param tarOffset where the bytes begin that the digest is made of
+ */
+export function pack(input: Buffer, output: Buffer, form: Form, tarOffset: number): Promise<Packed> {
+	return native().pack(input, output, form, tarOffset);
+}
+
+/** Encrypts in place what it is given, AES-256-CFB. @param key 32 bytes, used for nothing else: the first block's vector is zero */
+export function sealer(key: Buffer): Stream {
+	return native().sealer(key);
+}
+
+/** Only sums up what it is given. */
+export function sha1(): Stream {
+	return native().sha1();
+}
