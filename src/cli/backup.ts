@@ -45,8 +45,10 @@ async function run(profile: string, options: Options, command: Command): Promise
 	if (!conf.source)
 		throw new UsageError(`SOURCE is not set in ${conf.dir}/conf: set it to the folder to back up.`);
 	if (!options.dryRun) for (const note of await access.importKeys()) output.note(note);
-	const rules = await readRules(parameters.selection, join(conf.dir, 'exclude'));
 	const now = Date.now() / 1000;
+	const rules = await readRules(parameters.selection, join(conf.dir, 'exclude'), (time) =>
+		parseTime(time, now),
+	);
 	const started = Date.now();
 	const report = await backup({
 		source: conf.source,

@@ -78,7 +78,7 @@ export async function openProfile(dir: string, { create = false } = {}): Promise
 		unencrypted: parameters.unencryptedConnection,
 	});
 	const storage = location.kind === 's3' && parameters.storageClass;
-	const gpg = new Gpg(GPG || 'gpg', (GPG_OPTS ?? '').split(' ').filter(Boolean));
+	const gpg = new Gpg(GPG || 'gpg', `${GPG_OPTS ?? ''} ${parameters.gpgOptions}`.split(' ').filter(Boolean));
 	const passphrase = protection.kind === 'none' ? conf.values.GPG_PW : protection.passphrase;
 	const opener = new Opener({ passphrase, secretKeys: await readSecretKeys(conf.dir), gpg });
 	const warnings = [...conf.warnings, ...parameters.warnings];

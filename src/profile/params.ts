@@ -11,6 +11,8 @@ export interface DuplicityParameters {
 	readonly volumeSize: number | null;
 	/** A time in duplicity's forms; null when not given. */
 	readonly fullIfOlderThan: string | null;
+	/** More options for gpg; empty without any. */
+	readonly gpgOptions: string;
 	/** False after `--no-encryption`. */
 	readonly encryption: boolean;
 	readonly endpoint: string | null;
@@ -45,6 +47,7 @@ const honouredValues = [
 	'--full-if-older-than',
 	'--s3-endpoint-url',
 	'--s3-region-name',
+	'--gpg-options',
 	...nameValues,
 ];
 const selectionFlags = ['--exclude-device-files', '--exclude-other-filesystems'];
@@ -56,6 +59,9 @@ const selectionValues = [
 	'--exclude-globbing-filelist',
 	'--include-globbing-filelist',
 	'--exclude-if-present',
+	'--exclude-older-than',
+	'--exclude-regexp',
+	'--include-regexp',
 ];
 
 /** How duplicity works, not what it stores. */
@@ -155,6 +161,7 @@ export function parseParameters(words: readonly Buffer[]): DuplicityParameters {
 	return {
 		volumeSize: volumeSize(values.get('--volsize')),
 		fullIfOlderThan: values.get('--full-if-older-than') ?? null,
+		gpgOptions: values.get('--gpg-options') ?? '',
 		encryption: !flags.has('--no-encryption'),
 		endpoint: values.get('--s3-endpoint-url') ?? null,
 		region: values.get('--s3-region-name') ?? null,
@@ -183,6 +190,8 @@ function selectionOption(option: string, value: Buffer): SelectionOption {
 	if (option === '--exclude-device-files') return { kind: 'device-files' };
 	if (option === '--exclude-other-filesystems') return { kind: 'other-filesystems' };
 	if (option === '--exclude-if-present') return { kind: 'if-present', file: value };
+	if (option === '--exclude-older-than') return { kind: 'older-than', time: value.toString() };
+	if (option.endsWith('-regexp')) return { kind: 'regexp', sign, pattern: value };
 	if (option.endsWith('filelist')) return { kind: 'filelist', sign, file: value };
 	return { kind: 'glob', sign, pattern: value };
 }

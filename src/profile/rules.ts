@@ -8,6 +8,10 @@ export type Sign = 'include' | 'exclude';
 
 export type Rule =
 	| { readonly kind: 'glob'; readonly sign: Sign; readonly pattern: Buffer }
+	/** A regular expression of Python's, found anywhere in the path. */
+	| { readonly kind: 'regexp'; readonly sign: Sign; readonly pattern: Buffer }
+	/** Excludes regular files that were changed before this time, seconds. */
+	| { readonly kind: 'older-than'; readonly before: number }
 	/** Excludes a directory that holds an entry of this name. */
 	| { readonly kind: 'if-present'; readonly file: Buffer }
 	/** Excludes character and block devices. */
@@ -17,17 +21,25 @@ export type Rule =
 
 /** A rule, or a file of rules, as an option of duplicity. */
 export type SelectionOption =
-	| Rule
+	| Exclude<Rule, { kind: 'older-than' }>
+	/** A time in duplicity's forms. */
+	| { readonly kind: 'older-than'; readonly time: string }
 	| { readonly kind: 'filelist'; readonly sign: Sign; readonly file: Buffer };
 
 /**
  * A profile's rules in the order of test: those of DUPL_PARAMS, then the profile's file `exclude`, if there is one.
- * @throws UsageError when a file list cannot be read
+ * @param secondsOf what a time means
+ * @throws UsageError when a file list cannot be read, and what `secondsOf` throws
  */
-export async function readRules(options: readonly SelectionOption[], excludeFile: string): Promise<Rule[]> {
+export async function readRules(
+	options: readonly SelectionOption[],
+	excludeFile: string,
+	secondsOf: (time: string) => number,
+): Promise<Rule[]> {
 	const rules: Rule[] = [];
 	for (const option of options) {
-		if (option.kind !== 'filelist') rules.push(option);
+		if (option.kind === 'older-than') rules.push({ kind: option.kind, before: secondsOf(option.time) });
+		else if (option.kind !== 'filelist') rules.push(option);
 		else rules.push(...parseFilelist(await readList(option.file), option.sign));
 	}
 	const own = await readFile(excludeFile).catch((cause: NodeJS.ErrnoException) => {

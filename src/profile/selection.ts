@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../errors.js';
 import { compileGlob, decodePath, type Glob } from './glob.js';
+import { compileRegexp } from './regexp.js';
 import type { Rule } from './rules.js';
 
 /** `scan`: enter the directory, and take it only if something in it is taken. */
@@ -13,6 +14,9 @@ export type Verdict = 'include' | 'exclude' | 'scan';
 export interface SelectionEntry {
 	/** A real directory, not a link to one. */
 	readonly isDirectory: boolean;
+	readonly isFile: boolean;
+	/** Seconds. */
+	readonly mtime: number;
 	/** A character or block device. */
 	readonly isDevice: boolean;
 	/** Its device number differs from the source's. */
@@ -25,6 +29,8 @@ type Test = (path: string, entry: SelectionEntry) => Verdict | null;
 
 const root: SelectionEntry = {
 	isDirectory: true,
+	isFile: false,
+	mtime: 0,
 	isDevice: false,
 	onOtherFilesystem: false,
 	contains: () => false,
@@ -45,7 +51,7 @@ export class Selection {
 		const path = decodePath(sourceRoot).replace(/\/+$/, '');
 		this.#prefix = `${path}/`;
 		const last = rules.findLast((rule) => !isFront(rule));
-		if (last?.kind === 'glob' && last.sign === 'include') {
+		if ((last?.kind === 'glob' || last?.kind === 'regexp') && last.sign === 'include') {
 			throw new UsageError(
 				`the last selection rule is "+ ${decodePath(last.pattern)}", which has no effect: what no rule excludes is included. Add the excludes it is an exception from, such as "- **"`,
 			);
@@ -87,6 +93,12 @@ function compile(rule: Rule, sourceRoot: string): Test {
 			return (_, entry) => (entry.isDevice ? 'exclude' : null);
 		case 'other-filesystems':
 			return (_, entry) => (entry.onOtherFilesystem ? 'exclude' : null);
+		case 'older-than':
+			return (_, entry) => (entry.isFile && entry.mtime < rule.before ? 'exclude' : null);
+		case 'regexp': {
+			const regexp = compileRegexp(decodePath(rule.pattern));
+			return (path) => (regexp.test(path) ? rule.sign : null);
+		}
 		case 'glob': {
 			const glob = compileGlob(rule.pattern);
 			if (!glob.matches(sourceRoot, root.isDirectory) && !glob.mayHold(sourceRoot)) {

@@ -126,9 +126,11 @@ function isSelected(source: WalkSource, path: Buffer, metadata: SourceMetadata):
 	}
 }
 
-function facts(source: WalkSource, path: Buffer, { type, device }: SourceMetadata): SelectionEntry {
+function facts(source: WalkSource, path: Buffer, { type, device, mtime }: SourceMetadata): SelectionEntry {
 	return {
 		isDirectory: type === 'dir',
+		isFile: type === 'file',
+		mtime,
 		isDevice: type === 'chardev' || type === 'blockdev',
 		onOtherFilesystem: device !== source.device,
 		contains: (name) => exists(sourcePath(source.root, childPath(path, name))),
