@@ -120,18 +120,16 @@ fuse_entry_param EntryOf(const double* fields) {
   return entry;
 }
 
-// Writes contents into the kernel's page cache. In a thread of its own, because the kernel makes the writer wait for a page that
-// somebody is just reading, and it is the main thread that answers the reader.
-class Storer {
+// Tells the kernel what it did not ask for: contents for its page cache, names that it is to forget. In a thread of its own, because
+// the kernel makes it wait for a page that somebody is just reading, and for a directory that somebody is just looking into, and it is
+// the main thread that answers them.
+class Notifier {
  public:
-  struct File {
-    fuse_ino_t ino;
-    std::vector<char> bytes;
-  };
+  using Notice = std::function<void(fuse_session*)>;
 
-  explicit Storer(fuse_session* session) : session_(session), thread_([this] { Run(); }) {}
+  explicit Notifier(fuse_session* session) : session_(session), thread_([this] { Run(); }) {}
 
-  ~Storer() {
+  ~Notifier() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       ended_ = true;
@@ -140,10 +138,10 @@ class Storer {
     thread_.join();
   }
 
-  void Push(File file) {
+  void Push(Notice notice) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      files_.push_back(std::move(file));
+      notices_.push_back(std::move(notice));
     }
     changed_.notify_one();
   }
@@ -152,15 +150,11 @@ class Storer {
   void Run() {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return ended_ || !files_.empty(); });
+      changed_.wait(lock, [this] { return ended_ || !notices_.empty(); });
       if (ended_) return;
-      const std::vector<File> files = std::exchange(files_, {});
+      const std::vector<Notice> notices = std::exchange(notices_, {});
       lock.unlock();
-      for (const File& file : files) {
-        fuse_bufvec buffer = FUSE_BUFVEC_INIT(file.bytes.size());
-        buffer.buf[0].mem = const_cast<char*>(file.bytes.data());
-        fuse_lowlevel_notify_store(session_, file.ino, 0, &buffer, static_cast<fuse_buf_copy_flags>(0));
-      }
+      for (const Notice& notice : notices) notice(session_);
       lock.lock();
     }
   }
@@ -168,7 +162,7 @@ class Storer {
   fuse_session* session_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<File> files_;
+  std::vector<Notice> notices_;
   bool ended_ = false;
   // Last: it begins when all else is there.
   std::thread thread_;
@@ -197,7 +191,18 @@ class Session : public std::enable_shared_from_this<Session> {
   std::vector<uint64_t> Expire(Clock::duration age);
 
   void Store(fuse_ino_t ino, std::vector<char> bytes) {
-    if (self_) store_->Push({ino, std::move(bytes)});
+    Notify([ino, bytes = std::move(bytes)](fuse_session* session) {
+      fuse_bufvec buffer = FUSE_BUFVEC_INIT(bytes.size());
+      buffer.buf[0].mem = const_cast<char*>(bytes.data());
+      fuse_lowlevel_notify_store(session, ino, 0, &buffer, static_cast<fuse_buf_copy_flags>(0));
+    });
+  }
+  // Without a name: the attributes of the folder, and its listing.
+  void Forget(fuse_ino_t folder, std::string name) {
+    Notify([folder, name = std::move(name)](fuse_session* session) {
+      if (name.empty()) fuse_lowlevel_notify_inval_inode(session, folder, 0, 0);
+      else fuse_lowlevel_notify_inval_entry(session, folder, name.data(), name.size());
+    });
   }
   void Interrupted(uint64_t id) { interrupted_.push_back(id); }
 
@@ -209,9 +214,12 @@ class Session : public std::enable_shared_from_this<Session> {
   void Reply(fuse_req_t request, const Part& part, const Directory& directory);
   void Receive();
   void End();
+  void Notify(Notifier::Notice notice) {
+    if (self_) notifier_->Push(std::move(notice));
+  }
 
   fuse_session* session_ = nullptr;
-  std::unique_ptr<Storer> store_;
+  std::unique_ptr<Notifier> notifier_;
   fuse_buf buffer_{};
   uv_poll_t* poll_ = nullptr;
   // As long as it is mounted, whatever becomes of JavaScript's object.
@@ -328,7 +336,7 @@ void Session::Mount(Napi::Env env, const std::string& mountpoint, const std::vec
     throw Napi::Error::New(env, reason);
   }
   self_ = shared_from_this();
-  store_ = std::make_unique<Storer>(session_);
+  notifier_ = std::make_unique<Notifier>(session_);
   const int device = fuse_session_fd(session_);
   fcntl(device, F_SETFL, fcntl(device, F_GETFL) | O_NONBLOCK);
   uv_loop_t* loop = nullptr;
@@ -438,7 +446,7 @@ void Session::End() {
   uv_poll_stop(poll_);
   uv_close(reinterpret_cast<uv_handle_t*>(poll_), [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
   Expire(Clock::duration::min());
-  store_.reset();
+  notifier_.reset();
   fuse_session_unmount(session_);
   fuse_session_destroy(session_);
   std::free(buffer_.mem);
@@ -529,6 +537,11 @@ Napi::Value MountSession(const Napi::CallbackInfo& info) {
   Method(object, "store", [session](const Napi::CallbackInfo& call) -> Napi::Value {
     const auto bytes = call[1].As<Napi::Buffer<char>>();
     session->Store(IdOf(call[0]), {bytes.Data(), bytes.Data() + bytes.Length()});
+    return call.Env().Undefined();
+  });
+  Method(object, "forget", [session](const Napi::CallbackInfo& call) -> Napi::Value {
+    const auto name = call[1].As<Napi::Buffer<char>>();
+    session->Forget(IdOf(call[0]), {name.Data(), name.Length()});
     return call.Env().Undefined();
   });
   return object;

@@ -54,6 +54,10 @@ class CountedTree implements FileSystem {
 		return ino >= FIRST_DARK ? ino - FIRST_DARK : ino - FIRST_FILE;
 	}
 
+	isFixed(ino: number): boolean {
+		return ino !== ROOT_INO;
+	}
+
 	async getattr(ino: number): Promise<Attributes> {
 		this.#count('getattr');
 		return this.#attributes(ino);

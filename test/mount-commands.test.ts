@@ -114,6 +114,23 @@ test('-f stays, and SIGTERM or SIGINT unmounts and ends it well', async () => {
 	}
 });
 
+test('-f in a terminal ends with the terminal', async () => {
+	const script = `import os, pty, sys, time
+pid, terminal = pty.fork()
+if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
+while not os.path.ismount(sys.argv[-1]): time.sleep(.05)
+os.close(terminal)
+os.waitpid(pid, 0)`;
+	// Node itself cannot end well without its terminal: the exit code says nothing.
+	const { status, stderr } = spawnSync(
+		'/usr/bin/python3',
+		['-c', script, process.execPath, MAIN, 'mount', '-f', '-p', 'home', at],
+		{ env: box.env, encoding: 'utf8', timeout: 60_000 },
+	);
+	assert.equal(status, 0, stderr);
+	assert.ok(!isMounted(at));
+});
+
 test('a mount that was unmounted by other means ends its process', async () => {
 	await ok(['mount', '-p', 'home', at]);
 	const pid = holder();

@@ -222,10 +222,11 @@ describe('a mount of one profile', () => {
 	});
 
 	test('goes on showing what it showed while a new backup is made', async () => {
-		const before = names(mountpoint);
+		const before = names(mountpoint).filter((name) => /_/.test(name));
 		await ok(['backup', 'p', '--full']);
-		assert.equal(sh('cmp latest/big latest/big').status, 0);
-		assert.deepEqual(names(mountpoint), before);
+		assert.equal(sh(`cmp latest/big '${before[0]}/big'`).status, 0);
+		for (const [i, folder] of before.entries())
+			assertSameTree(describeTree(Buffer.from(join(mountpoint, folder))), trees[i] as TreeEntry[], folder);
 	});
 
 	test('that is in use cannot be unmounted, and says so', async () => {

@@ -118,6 +118,10 @@ export class SyntheticTree implements FileSystem {
 		return node;
 	}
 
+	isFixed(ino: number): boolean {
+		return ino !== ROOT_INO;
+	}
+
 	async getattr(ino: number): Promise<Attributes> {
 		return this.#node(ino).attributes;
 	}

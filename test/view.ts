@@ -34,7 +34,7 @@ export async function openView(url: string): Promise<View> {
 	const log: string[] = [];
 	const { snapshots, unusable, close } = await openSnapshots(access, (message) => notes.push(message));
 	notes.push(...unusable.map(({ reason }) => reason));
-	const fs = new SnapshotFileSystem([{ name: 'all', snapshots }], (message) => log.push(message));
+	const fs = new SnapshotFileSystem([{ name: 'all', snapshots }], { log: (message) => log.push(message) });
 	const sets = snapshots.sets();
 	const names = snapshotNames(sets);
 	const folder = async (snapshot: number) => {

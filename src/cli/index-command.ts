@@ -7,9 +7,11 @@ import { findProfile } from '../profile/find.js';
 import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
 import { rebuildIndex } from '../snapshots/rebuild.js';
 import { count, type Output, outputOf } from './output.js';
+import { addUpdate } from './update-index.js';
 
 export function addIndex(program: Command): void {
 	const index = program.command('index').description('work on the local index');
+	addUpdate(index);
 	index
 		.command('build <profile>')
 		.description('learn all file sizes in what duplicity wrote, so that no `ls -l` has to wait for a volume')

@@ -1,11 +1,16 @@
 /** The mount command's second half: the process that holds the mount. */
-import { type Access, openProfile, openUrl } from '../collection/access.js';
+import { openProfile, openUrl } from '../collection/access.js';
 import { reportReady } from '../mount/background.js';
 import type { DriverName, MountOptions } from '../mount/driver.js';
 import { SnapshotFileSystem } from '../mount/filesystem.js';
+import { Live } from '../mount/live.js';
 import { DRIVERS, serve } from '../mount/serve.js';
 import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
 import { localTime, missingWords, type Output } from './output.js';
+import { type Source, updateIndex } from './update-index.js';
+
+/** Milliseconds between two looks for new snapshots on the target. */
+const LOOK_INTERVAL = 60_000;
 
 /** Folders of profiles, or the URL of a collection without one. */
 export type Collections = { dirs: readonly string[] } | { url: string };
@@ -16,9 +21,9 @@ export async function serveUntilUnmounted(
 	{ driver, ...options }: Omit<MountOptions, 'fsname'> & { driver: DriverName },
 	output: Output,
 ): Promise<void> {
-	const accesses = await openAll(from);
-	const open: { name: string; collection: OpenCollection }[] = [];
-	for (const access of accesses) {
+	const open: { name: string; source: Source; collection: OpenCollection }[] = [];
+	for (const source of sourcesOf(from)) {
+		const access = 'target' in source ? await openUrl(source.target) : await openProfile(source.profile);
 		for (const warning of access.warnings) output.note(warning);
 		const collection = await openSnapshots(access, (message) => output.note(`${access.name}: ${message}`));
 		for (const { set, reason } of collection.unusable) {
@@ -26,23 +31,38 @@ export async function serveUntilUnmounted(
 		}
 		if (collection.collection.chains.length === 0) output.note(`${access.name}: there are no backups yet.`);
 		if (collection.missing.length > 0) output.warn(`${access.name}: ${missingWords(collection.missing)}`);
-		open.push({ name: access.name, collection });
+		open.push({ name: access.name, source, collection });
 	}
 	const fs = new SnapshotFileSystem(
 		open.map(({ name, collection }) => ({ name, snapshots: collection.snapshots })),
-		(message) => process.stderr.write(`${new Date().toISOString()} ${message}\n`),
+		{ log, looked: () => live.look(), namesStay: !DRIVERS[driver].givesNamesAgain },
 	);
-	const fsname = accesses.map(({ name }) => name).join(',');
-	const mounted = await serve(mountpoint, fs, { ...options, fsname: `tsdup:${fsname}` }, DRIVERS[driver]);
+	const live = new Live(
+		fs,
+		open.map(({ name, source, collection }) => ({
+			name,
+			listing: () => collection.currentListing(),
+			update: async () => {
+				for (const line of await updateIndex(source)) log(`${name}: ${line}`);
+			},
+			reopened: () => collection.reopened(),
+		})),
+		open.map(({ collection }) => collection.listing),
+		{ interval: LOOK_INTERVAL, log },
+	);
+	const fsname = `tsdup:${open.map(({ name }) => name).join(',')}`;
+	const mounted = await serve(mountpoint, fs, { ...options, fsname }, DRIVERS[driver], () => live.now());
+	live.attach(mounted);
 	await reportReady();
 	await mounted.unmounted;
 	for (const { collection } of open) collection.close();
 	process.exit(0);
 }
 
-async function openAll(from: Collections): Promise<Access[]> {
-	if ('url' in from) return [await openUrl(from.url)];
-	const accesses: Access[] = [];
-	for (const dir of from.dirs) accesses.push(await openProfile(dir));
-	return accesses;
+function sourcesOf(from: Collections): Source[] {
+	return 'url' in from ? [{ target: from.url }] : from.dirs.map((profile) => ({ profile }));
+}
+
+function log(message: string): void {
+	process.stderr.write(`${new Date().toISOString()} ${message}\n`);
 }

@@ -71,6 +71,7 @@ interface NativeSession {
 	space(id: number, blockSize: number, blocks: number, files: number): void;
 	expire(ms: number): number[];
 	store(ino: number, bytes: Buffer): void;
+	forget(folder: number, name: Buffer): void;
 }
 
 const FIELDS = 11;
@@ -154,6 +155,11 @@ export class Session {
 	/** Gives a file's whole content to the kernel's page cache, in the background. What the kernel does not want it drops. */
 	store(ino: number, bytes: Buffer): void {
 		this.#native.store(ino, bytes);
+	}
+
+	/** Has the kernel forget a folder's attributes and listing, and what some names in it stand for; in the background. */
+	forget(folder: number, names: readonly string[]): void {
+		for (const name of ['', ...names]) this.#native.forget(folder, Buffer.from(name));
 	}
 
 	/** Answers with EIO what has been open for longer than `ms` milliseconds. @returns the ids */

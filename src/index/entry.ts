@@ -58,6 +58,9 @@ export interface SnapshotSet {
 
 export const ROOT_NODE = 1;
 
+/** Sets of a collection that an index holds at most: their ids are as many bits of an inode number. */
+export const MOST_SETS = 2 ** 14 - 1;
+
 /** `last` of a version that its chain's newest set still shows. */
 export const STILL_SHOWN = Number.MAX_SAFE_INTEGER;
 

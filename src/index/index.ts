@@ -98,6 +98,11 @@ export class Index {
 		});
 	}
 
+	/** Changes whenever another process, or another connection of this one, has written to the index. */
+	version(): number {
+		return this.db.prepare('PRAGMA data_version').pluck().get() as number;
+	}
+
 	/** Every set that can be shown, oldest first. */
 	sets(): SnapshotSet[] {
 		return this.db

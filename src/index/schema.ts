@@ -8,13 +8,13 @@ import type Database from 'better-sqlite3';
 import { openSqlite } from './sqlite.js';
 
 /** Raise it whenever the tables below change. */
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 
 /** Milliseconds to wait for another process that takes in a set. */
 const BUSY_TIMEOUT = 60_000;
 
 const TABLES = `
--- One row per backup set that is indexed. id is small and stands in inode numbers; time (s) names the set.
+-- One row per backup set that is indexed. id, 1 to MOST_SETS, stands in inode numbers; time (s) names the set.
 CREATE TABLE sets (
 	id INTEGER PRIMARY KEY,
 	time INTEGER NOT NULL UNIQUE,
@@ -24,6 +24,9 @@ CREATE TABLE sets (
 	key_header BLOB,               -- ESK packets of its segment or manifest, and the session key that they
 	session_key BLOB               -- gave: proves a passphrase without asking the target
 );
+-- The id that was given last. They are given in turns: kernels remember inode numbers of sets that are gone.
+CREATE TABLE last_id (id INTEGER NOT NULL);
+INSERT INTO last_id VALUES (0);
 -- How volumes are read from the middle. id: see volumeId in extents.ts; number 0 is the sigtar.
 CREATE TABLE volumes (
 	id INTEGER PRIMARY KEY,

@@ -3,8 +3,9 @@
  * segment (import.ts) or from what duplicity wrote (foreign-import.ts).
  */
 import type { Statement } from 'better-sqlite3';
+import { UnsupportedError } from '../errors.js';
 import type { StoredVolume } from '../volume/frame.js';
-import { type Body, type Header, type SignatureRef, STILL_SHOWN } from './entry.js';
+import { type Body, type Header, MOST_SETS, type SignatureRef, STILL_SHOWN } from './entry.js';
 import { encodeExtents } from './extents.js';
 import type { Index, VolumeKind } from './index.js';
 import { Nodes } from './nodes.js';
@@ -57,8 +58,8 @@ export class SetImport {
 			VALUES (?, ?, ?, ${STILL_SHOWN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		);
 		db.prepare(
-			'INSERT INTO sets (time, kind, start, chain, key_header, session_key) VALUES (?, ?, ?, ?, ?, ?)',
-		).run(set.time, set.kind, set.start, set.chain, key?.header ?? null, key?.key ?? null);
+			'INSERT INTO sets (id, time, kind, start, chain, key_header, session_key) VALUES (?, ?, ?, ?, ?, ?, ?)',
+		).run(nextId(index), set.time, set.kind, set.start, set.chain, key?.header ?? null, key?.key ?? null);
 	}
 
 	/** @throws DamageError for a path that no file can have */
@@ -105,6 +106,17 @@ export class SetImport {
 		const { start, chain } = this.#set;
 		if (start !== null) this.#close.run(start, node, chain);
 	}
+}
+
+/** The id after the one that was given last, of those that are free. @throws UnsupportedError when none is */
+function nextId({ db }: Index): number {
+	const used = new Set(db.prepare('SELECT id FROM sets').pluck().all() as number[]);
+	if (used.size >= MOST_SETS) throw new UnsupportedError(`it would be more than ${MOST_SETS} sets`);
+	let id = db.prepare('SELECT id FROM last_id').pluck().get() as number;
+	do id = (id % MOST_SETS) + 1;
+	while (used.has(id));
+	db.prepare('UPDATE last_id SET id = ?').run(id);
+	return id;
 }
 
 export function addVolume(

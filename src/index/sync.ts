@@ -2,7 +2,7 @@
  * Brings the index in step with the target: sets that are gone are forgotten, new ones are taken in from their
  * segments. Reads the target only; costs one listing, and one object for each set that is new to this host.
  */
-
+import { createHash } from 'node:crypto';
 import type { BackupSet, Collection } from '../collection/backup-set.js';
 import { mend } from '../collection/chains.js';
 import { segmentName } from '../collection/names.js';
@@ -12,7 +12,8 @@ import { readMessage } from '../openpgp/message.js';
 import type { Opener } from '../openpgp/opener.js';
 import { AES_256 } from '../openpgp/session-key.js';
 import type { NameForms } from '../profile/name-forms.js';
-import type { Target } from '../target/target.js';
+import type { ObjectInfo, Target } from '../target/target.js';
+import { STILL_SHOWN } from './entry.js';
 import { importForeign } from './foreign-import.js';
 import { importSegment } from './import.js';
 import type { Index } from './index.js';
@@ -37,6 +38,8 @@ export interface SyncOptions {
 }
 
 export interface Synced {
+	/** As `listingOf` has it. */
+	listing: string;
 	collection: Collection;
 	/** Complete sets that cannot be shown, and why. */
 	unusable: { set: BackupSet; reason: string }[];
@@ -69,7 +72,20 @@ export async function sync(options: SyncOptions): Promise<Synced> {
 	}
 	// One set that opens proves the passphrase or key: the others were made with another, or are damaged.
 	if (locked && !options.withoutKeys && index.sets().length === 0) throw locked;
-	return { collection, unusable, missing: missing(index, new Set(objects.map(({ name }) => name))) };
+	return {
+		listing: listingOf(objects),
+		collection,
+		unusable,
+		missing: missing(index, new Set(objects.map(({ name }) => name))),
+	};
+}
+
+/** A digest of which sets there are and can be: the same as long as no object but volumes, which come first and go last, comes or goes. */
+export function listingOf(objects: readonly ObjectInfo[]): string {
+	const lines = objects
+		.filter(({ name }) => !name.includes('.difftar'))
+		.map(({ name, size }) => `${name} ${size}\n`);
+	return createHash('sha256').update(lines.sort().join('')).digest('hex');
 }
 
 /** @returns why the set cannot be shown; null when it can. @throws TargetError */
@@ -153,25 +169,31 @@ async function* iterate(chunks: readonly Buffer[]): AsyncGenerator<Buffer, void>
 }
 
 /**
- * A chain that lost a set is forgotten whole and taken in again: its versions say which sets show them, and
- * those that followed the lost one cannot be shown any more.
+ * Of a chain that lost a set, what was before it stays as it is, for somebody may be reading there; the rest is forgotten, and
+ * taken in again as far as it is still on the target.
  */
 function forgetAllBut(index: Index, times: ReadonlySet<number>): void {
 	const { db } = index;
-	const gone = new Set(index.sets().flatMap((set) => (times.has(set.time) ? [] : [set.chain])));
-	if (gone.size === 0) return;
+	const lost = new Map<number, number>();
+	for (const { chain, time } of index.sets()) {
+		if (!times.has(time) && !lost.has(chain)) lost.set(chain, time);
+	}
+	if (lost.size === 0) return;
 	db.transaction(() => {
-		for (const set of index.sets().filter(({ chain }) => gone.has(chain))) {
-			db.prepare('DELETE FROM sets WHERE time = ?').run(set.time);
+		for (const { chain, time } of index.sets()) {
+			if (time < (lost.get(chain) ?? Number.POSITIVE_INFINITY)) continue;
 			for (const table of ['frames', 'seek_points']) {
 				const volumes = 'SELECT id FROM volumes WHERE set_time = ?';
-				db.prepare(`DELETE FROM ${table} WHERE volume IN (${volumes})`).run(set.time);
+				db.prepare(`DELETE FROM ${table} WHERE volume IN (${volumes})`).run(time);
 			}
-			db.prepare('DELETE FROM volumes WHERE set_time = ?').run(set.time);
-			db.prepare('DELETE FROM foreign_objects WHERE set_time = ?').run(set.time);
-			db.prepare('DELETE FROM pieces WHERE set_time = ?').run(set.time);
+			for (const table of ['volumes', 'foreign_objects', 'pieces'])
+				db.prepare(`DELETE FROM ${table} WHERE set_time = ?`).run(time);
+			db.prepare('DELETE FROM versions WHERE chain = ? AND first = ?').run(chain, time);
+			// What this set closed is shown to the end again.
+			const closed = 'chain = ? AND last = (SELECT start FROM sets WHERE time = ?)';
+			db.prepare(`UPDATE versions SET last = ${STILL_SHOWN} WHERE ${closed}`).run(chain, time);
+			db.prepare('DELETE FROM sets WHERE time = ?').run(time);
 		}
-		for (const chain of gone) db.prepare('DELETE FROM versions WHERE chain = ?').run(chain);
 	}).immediate();
 }
 

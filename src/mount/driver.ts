@@ -46,11 +46,12 @@ export interface OpenFile {
 /**
  * A read-only tree. Every method may throw `Errno`; any other error becomes EIO and is logged.
  *
- * What an inode is never changes. A name keeps its inode too as long as it names a directory or a file:
- * names may come, go, or turn into a symlink, and a symlink may point elsewhere, but a directory's name is
- * never given to another directory while mounted, for page caches outlive a look at the name.
+ * What an inode is never changes, and no inode number is given twice while mounted: page caches outlive a look at the name. In
+ * directories that are not fixed names come, go, or are given to other inodes.
  */
 export interface FileSystem {
+	/** Whether neither the inode's attributes nor, in a directory, its names ever change, so that they need not be asked for again. */
+	isFixed(ino: number): boolean;
 	getattr(ino: number): Promise<Attributes>;
 	lookup(parent: number, name: Buffer): Promise<Attributes>;
 	/** All entries but `.` and `..`. */
@@ -96,6 +97,8 @@ export interface MountOptions {
 export interface Mounted {
 	/** Fulfilled when the kernel has let go of the file system, whoever unmounted it. */
 	unmounted: Promise<void>;
+	/** Has the kernel forget names in a folder that is not fixed. Where a driver cannot, that takes some seconds. */
+	forget(folder: number, names: readonly string[]): void;
 	/** Unmounts and waits for that; throws `TsdupError` if it is in use. */
 	unmount(): Promise<void>;
 }
@@ -105,6 +108,8 @@ export const DRIVER_NAMES = ['fuse3', 'fuse-native'] as const;
 export type DriverName = (typeof DRIVER_NAMES)[number];
 
 export interface Driver {
+	/** Whether a directory's name can be given to another directory. */
+	readonly givesNamesAgain: boolean;
 	/** Fulfilled when the tree can be listed. `mountpoint` is absolute and came through `prepareMountpoint`. */
 	mount(mountpoint: string, fs: FileSystem, options: MountOptions): Promise<Mounted>;
 }

@@ -1,22 +1,14 @@
 /**
  * The snapshots of one or several collections as the file system that drivers serve: one folder per snapshot, `latest`
- * beside them, with several collections one folder each above. Everything below a snapshot's folder never changes.
- *
- * Inode numbers say where they belong, so they are the same after every remount with the same index:
- * ((collection × 2^15 + snapshot × 2 + alias) × 2^32) + node; below 2^53. Collection 0 holds the folders that tsdup makes.
+ * beside them, with several collections one folder each above. Everything below a snapshot's folder never changes; snapshots come and
+ * go (`refresh`).
  */
 import { TsdupError } from '../errors.js';
 import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
-import { ROOT_NODE } from '../index/entry.js';
-import { snapshotNames } from '../snapshots/names.js';
 import type { FileReader, Snapshots } from '../snapshots/snapshots.js';
 import { type Attributes, type DirectoryEntry, Errno, type FileSystem, type OpenFile } from './driver.js';
-
-const NODES = 2 ** 32;
-const PLACES_PER_COLLECTION = 2 ** 15;
-const ROOT_INO = 1;
-const LATEST_INO = 2;
-const FIRST_COLLECTION_INO = 16;
+import { type Changed, Folders, type Name, type Shown } from './folders.js';
+import { isOwn, MOST_COLLECTIONS, placeOf } from './inodes.js';
 
 export interface MountedCollection {
 	/** Name of its folder, when several are mounted. */
@@ -24,9 +16,18 @@ export interface MountedCollection {
 	readonly snapshots: Snapshots;
 }
 
-/** Where an inode of a snapshot belongs. */
-interface Place {
-	collection: MountedCollection;
+export interface FileSystemOptions {
+	/** Told of each read that fails, and why. */
+	readonly log: (message: string) => void;
+	/** Told when somebody looks at a folder in which snapshots come and go, before he is answered. */
+	readonly looked?: () => void;
+	/** For drivers that cannot give the name of a folder to another one. */
+	readonly namesStay?: boolean;
+}
+
+/** An inode of a snapshot: where it belongs. */
+interface Located {
+	shown: Shown;
 	set: SnapshotSet;
 	node: number;
 	/** Added to a node's number to make an inode of the same place. */
@@ -34,48 +35,84 @@ interface Place {
 }
 
 export class SnapshotFileSystem implements FileSystem {
-	readonly #collections: readonly MountedCollection[];
+	readonly #collections: readonly Shown[];
+	/** By the number in inodes; those before `replace`, too. */
+	readonly #numbered = new Map<number, Shown>();
+	readonly #folders: Folders;
 	readonly #log: (message: string) => void;
+	readonly #looked: () => void;
 	readonly #open = new Map<number, { reader: FileReader; what: string }>();
 	#nextHandle = 1;
 
-	/** @param log told of each read that fails, and why */
-	constructor(collections: readonly MountedCollection[], log: (message: string) => void) {
-		this.#collections = collections;
-		this.#log = log;
+	constructor(collections: readonly MountedCollection[], options: FileSystemOptions) {
+		this.#collections = collections.map((collection, i) => ({ ...collection, number: i + 1 }));
+		for (const shown of this.#collections) this.#numbered.set(shown.number, shown);
+		this.#folders = new Folders(this.#collections, options.namesStay ?? false);
+		this.#log = options.log;
+		this.#looked = options.looked ?? (() => {});
+	}
+
+	/** Shows the snapshots that the indexes know by now. @returns what the kernel should forget */
+	refresh(): Changed[] {
+		const others = this.#collections.map(({ snapshots }) => snapshots.reload());
+		return others.includes(true) ? this.#folders.update() : [];
+	}
+
+	/**
+	 * Shows a collection as another index has it. Its nodes are other ones, so all its inodes are, too; what is open stays what it is.
+	 * @returns what the kernel should forget; null when that has been done too often
+	 */
+	replace(i: number, snapshots: Snapshots): Changed[] | null {
+		const shown = this.#collections[i] as Shown;
+		const number = this.#numbered.size + 1;
+		if (number > MOST_COLLECTIONS) return null;
+		this.#numbered.set(shown.number, { ...shown });
+		Object.assign(shown, { snapshots, number });
+		this.#numbered.set(number, shown);
+		return this.#folders.update();
+	}
+
+	isFixed(ino: number): boolean {
+		return !isOwn(ino);
 	}
 
 	async getattr(ino: number): Promise<Attributes> {
-		const folder = this.#folder(ino);
-		if (folder) return folderAttributes(ino, folder);
-		if (ino < NODES) return this.#latest(ino).attributes;
+		if (isOwn(ino)) {
+			this.#looked();
+			return this.#folders.attributes(ino);
+		}
 		const place = this.#place(ino);
+		if (place.node === LINK) return this.#folders.link(ino, place.shown, place.set).attributes;
 		return this.#attributes(place, this.#entry(place));
 	}
 
 	async lookup(parent: number, name: Buffer): Promise<Attributes> {
-		if (parent < NODES) {
-			const found = this.#folderEntries(parent).find((entry) => entry.name.equals(name));
+		if (isOwn(parent)) {
+			this.#looked();
+			// Names of profiles and snapshots are text.
+			const found = this.#folders.names(parent).get(name.toString());
 			if (!found) throw new Errno('ENOENT');
-			return found.attributes ?? this.getattr(found.ino);
+			return this.getattr(found.ino);
 		}
 		const place = this.#place(parent);
-		const entry = place.collection.snapshots.lookup(place.set, place.node, name);
+		const entry = place.shown.snapshots.lookup(place.set, place.node, name);
 		if (!entry) throw new Errno('ENOENT');
 		return this.#attributes(place, entry);
 	}
 
 	async readdir(ino: number): Promise<DirectoryEntry[]> {
-		if (ino < NODES) return this.#folderEntries(ino);
-		const { collection, set, node, base } = this.#place(ino);
-		return collection.snapshots
-			.listStat(set, node)
-			.map((entry) => shown(entry.name, base + entry.node, entry));
+		if (isOwn(ino)) {
+			this.#looked();
+			return [...this.#folders.names(ino).values()].map((name) => this.#listed(name));
+		}
+		const { shown, set, node, base } = this.#place(ino);
+		return shown.snapshots.listStat(set, node).map((entry) => listed(entry.name, base + entry.node, entry));
 	}
 
 	async readlink(ino: number): Promise<Buffer> {
-		if (ino < NODES) return this.#latest(ino).target;
-		const { link } = this.#entry(this.#place(ino));
+		const place = this.#place(ino);
+		if (place.node === LINK) return this.#folders.link(ino, place.shown, place.set).target;
+		const { link } = this.#entry(place);
 		if (!link) throw new Errno('EINVAL');
 		return link;
 	}
@@ -85,7 +122,7 @@ export class SnapshotFileSystem implements FileSystem {
 		const entry = this.#entry(place);
 		if (entry.type !== 'file') throw new Errno(entry.type === 'dir' ? 'EISDIR' : 'EINVAL');
 		const what = describe(entry, place.set);
-		const reader = await this.#orEio(what, () => place.collection.snapshots.open(place.set, entry));
+		const reader = await this.#orEio(what, () => place.shown.snapshots.open(place.set, entry));
 		const handle = this.#nextHandle++;
 		this.#open.set(handle, { reader, what });
 		return { handle, size: reader.size };
@@ -108,7 +145,7 @@ export class SnapshotFileSystem implements FileSystem {
 		}
 	}
 
-	async #attributes({ collection, set, base }: Place, entry: Entry): Promise<Attributes> {
+	async #attributes({ shown: collection, set, base }: Located, entry: Entry): Promise<Attributes> {
 		const size =
 			entry.size ?? (await this.#orEio(describe(entry, set), () => collection.snapshots.size(set, entry)));
 		return attributes(base + entry.node, entry, size);
@@ -119,7 +156,7 @@ export class SnapshotFileSystem implements FileSystem {
 	}
 
 	async following(ino: number, limit: number): Promise<{ ino: number; bytes: Buffer }[]> {
-		const { collection, set, node, base } = this.#place(ino);
+		const { shown: collection, set, node, base } = this.#place(ino);
 		const files = await collection.snapshots.following(set, node, limit);
 		return files.map((file) => ({ ino: base + file.node, bytes: file.bytes }));
 	}
@@ -138,93 +175,38 @@ export class SnapshotFileSystem implements FileSystem {
 		return { blockSize, blocks: Math.ceil(bytes / blockSize), files };
 	}
 
-	/** The collection whose snapshots a folder of tsdup's own lists; 'all' for the root above several. */
-	#folder(ino: number): MountedCollection | 'all' | undefined {
-		if (ino === ROOT_INO) return this.#collections.length === 1 ? this.#collections[0] : 'all';
-		if (this.#collections.length === 1 || ino % 2 !== 0 || ino >= NODES) return undefined;
-		return this.#collections[(ino - FIRST_COLLECTION_INO) / 2];
-	}
-
-	#folderEntries(ino: number): DirectoryEntry[] {
-		const folder = this.#folder(ino);
-		if (!folder) throw new Errno(ino < NODES ? 'ENOTDIR' : 'ENOENT');
-		if (folder === 'all') {
-			return this.#collections.map((collection, i) =>
-				listed(collection.name, folderAttributes(FIRST_COLLECTION_INO + 2 * i, collection)),
-			);
+	#listed({ name, ino, set }: Name): DirectoryEntry {
+		const bytes = Buffer.from(name);
+		if (isOwn(ino)) return { name: bytes, ino, type: 'dir', attributes: this.#folders.attributes(ino) };
+		const place = this.#place(ino);
+		if (place.node === LINK) {
+			const { attributes } = this.#folders.link(ino, place.shown, set as SnapshotSet);
+			return { name: bytes, ino, type: 'symlink', attributes };
 		}
-		const names = snapshotNames(folder.snapshots.sets());
-		const entries: DirectoryEntry[] = [];
-		for (const { name, set, alias } of names) {
-			const entry = folder.snapshots.root(set);
-			if (!entry) continue;
-			const ino = this.#base(folder, set, alias) + ROOT_NODE;
-			entries.push(shown(Buffer.from(name), ino, entry));
-		}
-		if (entries.length > 0) {
-			const latest = this.#latest(ino === ROOT_INO ? LATEST_INO : ino + 1);
-			entries.push(listed('latest', latest.attributes));
-		}
-		return entries;
+		return listed(bytes, ino, this.#entry(place));
 	}
 
-	/** The symlink to a collection's newest snapshot. Its inode follows its folder's. */
-	#latest(ino: number): { target: Buffer; attributes: Attributes } {
-		const folder = this.#folder(ino === LATEST_INO ? ROOT_INO : ino - 1);
-		if (!folder || folder === 'all') throw new Errno('ENOENT');
-		const newest = folder.snapshots.sets().at(-1);
-		const name = snapshotNames(folder.snapshots.sets()).find(({ set }) => set.id === newest?.id);
-		if (!newest || !name) throw new Errno('ENOENT');
-		const target = Buffer.from(name.name);
-		return {
-			target,
-			attributes: {
-				...OWN,
-				ino,
-				type: 'symlink',
-				mode: 0o777,
-				nlink: 1,
-				size: target.length,
-				mtime: newest.time,
-			},
-		};
+	/** @throws Errno ESTALE when its snapshot has gone */
+	#place(ino: number): Located {
+		const { collection, set: id, node, base } = placeOf(ino);
+		const shown = this.#numbered.get(collection);
+		const set = shown?.snapshots.set(id);
+		if (!shown || !set) throw new Errno('ESTALE');
+		return { shown, set, node, base };
 	}
 
-	#base(collection: MountedCollection, set: SnapshotSet, alias: boolean): number {
-		const number = this.#collections.indexOf(collection) + 1;
-		return (number * PLACES_PER_COLLECTION + set.id * 2 + (alias ? 1 : 0)) * NODES;
-	}
-
-	#place(ino: number): Place {
-		const place = Math.floor(ino / NODES);
-		const collection = this.#collections[Math.floor(place / PLACES_PER_COLLECTION) - 1];
-		const id = Math.floor((place % PLACES_PER_COLLECTION) / 2);
-		const set = collection?.snapshots.sets().find((candidate) => candidate.id === id);
-		if (!collection || !set) throw new Errno('ENOENT');
-		return { collection, set, node: ino % NODES, base: place * NODES };
-	}
-
-	#entry({ collection, set, node }: Place): Entry {
-		const entry = collection.snapshots.entry(set, node);
-		if (!entry) throw new Errno('ENOENT');
+	#entry({ shown, set, node }: Located): Entry {
+		const entry = shown.snapshots.entry(set, node);
+		if (!entry) throw new Errno('ESTALE');
 		return entry;
 	}
 }
 
-/** What folders and links that tsdup makes have in common. */
-const OWN = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, devMajor: 0, devMinor: 0 };
-
-function folderAttributes(ino: number, folder: MountedCollection | 'all'): Attributes {
-	const mtime = folder === 'all' ? 0 : (folder.snapshots.sets().at(-1)?.time ?? 0);
-	return { ...OWN, ino, type: 'dir', mode: 0o755, nlink: 1, size: 0, mtime };
-}
-
-function listed(name: string, attributes: Attributes): DirectoryEntry {
-	return { name: Buffer.from(name), ino: attributes.ino, type: attributes.type, attributes };
-}
+/** The node number of the symlink to a snapshot. */
+const LINK = 0;
 
 /** What a listing tells of an entry. */
-function shown(name: Buffer, ino: number, entry: ListedEntry): DirectoryEntry {
+function listed(name: Buffer, ino: number, entry: ListedEntry): DirectoryEntry {
 	const { type, size } = entry;
 	return { name, ino, type, attributes: size === null ? null : attributes(ino, entry, size) };
 }

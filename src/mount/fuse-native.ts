@@ -33,6 +33,7 @@ const UNMOUNT_POLL = 250;
 const pinned: Fuse[] = [];
 
 export const fuseNative: Driver = {
+	givesNamesAgain: false,
 	async mount(mountpoint: string, fs: FileSystem, options: MountOptions): Promise<Mounted> {
 		const { default: Fuse } = await load();
 		const resolver = new PathResolver(fs);
@@ -60,6 +61,8 @@ export const fuseNative: Driver = {
 		const unmounted = closed(device);
 		return {
 			unmounted,
+			// libfuse 2 has no way to say so; the kernel asks again when its trust ends.
+			forget(): void {},
 			async unmount(): Promise<void> {
 				await detach(mountpoint);
 				await unmounted;

@@ -12,12 +12,11 @@ import {
 	type Mounted,
 	type MountOptions,
 	type OpenFile,
-	ROOT_INO,
 } from './driver.js';
 import { encodeDevice, S_IFMT } from './stat.js';
 
-/** Seconds that the kernel trusts what the root lists: snapshots come and go. */
-const ROOT_TRUST = 10;
+/** Seconds that the kernel trusts a folder in which snapshots come and go: that somebody looks there is how new ones are found. */
+const FOLDER_TRUST = 10;
 /** The same of all else, which never changes. */
 const TRUST = 86_400;
 
@@ -34,6 +33,7 @@ const LONGEST_WINDOW = 2 * 2 ** 20;
 const NEAR = 10_000;
 
 export const fuse3: Driver = {
+	givesNamesAgain: true,
 	async mount(mountpoint: string, fs: FileSystem, options: MountOptions): Promise<Mounted> {
 		const server = new Server(fs, options);
 		const session = start(mountpoint, options, (request) => server.serve(request, session));
@@ -41,6 +41,9 @@ export const fuse3: Driver = {
 		const unmounted = session.ended.then(() => clearInterval(timer));
 		return {
 			unmounted,
+			forget(folder: number, names: readonly string[]): void {
+				session.forget(folder, names);
+			},
 			async unmount(): Promise<void> {
 				await detach(mountpoint);
 				await unmounted;
@@ -119,7 +122,7 @@ class Server {
 			case 'lookup':
 				return session.entry(id, this.#attr(await fs.lookup(ino, name as Buffer), ino));
 			case 'getattr':
-				return session.attr(id, this.#attr(await fs.getattr(ino), ino));
+				return session.attr(id, this.#attr(await fs.getattr(ino)));
 			case 'readlink':
 				return session.link(id, shortEnough(await fs.readlink(ino)));
 			case 'readdir': {
@@ -181,11 +184,11 @@ class Server {
 		return unknown(ino, S_IFMT[type]);
 	}
 
-	/** @param parent the directory that names the entry; of `getattr` the entry itself */
-	#attr(attributes: Attributes, parent: number): Attr {
+	/** @param parent the directory that names the entry; `getattr` knows none */
+	#attr(attributes: Attributes, parent = attributes.ino): Attr {
 		const { uid, gid, umask } = this.#options;
 		const seconds = Math.floor(attributes.mtime);
-		const trust = parent === ROOT_INO ? ROOT_TRUST : TRUST;
+		const trust = (ino: number) => (this.#fs.isFixed(ino) ? TRUST : FOLDER_TRUST);
 		return {
 			ino: attributes.ino,
 			mode: S_IFMT[attributes.type] | (umask === undefined ? attributes.mode : 0o777 & ~umask),
@@ -196,8 +199,8 @@ class Server {
 			mtime: seconds,
 			mtimeNs: Math.round((attributes.mtime - seconds) * 1e9),
 			rdev: encodeDevice(attributes.devMajor, attributes.devMinor),
-			entryTimeout: trust,
-			attrTimeout: trust,
+			entryTimeout: trust(parent),
+			attrTimeout: trust(attributes.ino),
 		};
 	}
 }

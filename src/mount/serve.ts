@@ -1,7 +1,8 @@
 /**
- * A mount for as long as it lasts: records who holds it, and lets SIGINT, SIGTERM and
- * SIGHUP unmount. Called by the mount command, in the foreground or in the background process.
+ * A mount for as long as it lasts: records who holds it, and lets SIGINT and SIGTERM unmount. SIGHUP asks for what is new, unless it
+ * says that the terminal is gone: then it unmounts, too. Called by the mount command, in the foreground or in the background process.
  */
+import { isatty } from 'node:tty';
 import { detach } from './detach.js';
 import type { Driver, DriverName, FileSystem, Mounted, MountOptions } from './driver.js';
 import { fuseNative } from './fuse-native.js';
@@ -9,6 +10,8 @@ import { fuse3 } from './fuse3.js';
 import { forgetHolder, recordHolder } from './holder.js';
 
 export const DRIVERS: Readonly<Record<DriverName, Driver>> = { fuse3, 'fuse-native': fuseNative };
+
+const STDERR = 2;
 
 /**
  * Mounts `fs` on `mountpoint`, which came through `prepareMountpoint`. When `unmounted` is fulfilled, close
@@ -19,15 +22,28 @@ export async function serve(
 	fs: FileSystem,
 	options: MountOptions,
 	driver: Driver,
+	refresh: () => void = () => {},
 ): Promise<Mounted> {
-	const mounted = await driver.mount(mountpoint, fs, options);
-	await recordHolder(mountpoint);
-
-	// Lazily, since a signal cannot be refused: whoever is inside may finish. A second signal ends at once.
+	let isMounted = () => {};
+	const begun = new Promise<void>((resolve) => {
+		isMounted = resolve;
+	});
+	// Lazily, since a signal cannot be refused: whoever is inside may finish. A second signal ends at once. From before the mount
+	// on: a signal in between would leave a dead one.
 	const leave = () => {
-		detach(mountpoint, { lazy: true }).catch((error: Error) => process.stderr.write(`${error.message}\n`));
+		begun
+			.then(() => detach(mountpoint, { lazy: true }))
+			.catch((error: Error) => process.stderr.write(`${error.message}\n`));
 	};
-	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, leave);
+	for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, leave);
+	const hadTerminal = isatty(STDERR);
+	process.on('SIGHUP', () => {
+		if (hadTerminal && !isatty(STDERR)) leave();
+		else refresh();
+	});
 
+	const mounted = await driver.mount(mountpoint, fs, options);
+	isMounted();
+	await recordHolder(mountpoint);
 	return { ...mounted, unmounted: mounted.unmounted.then(() => forgetHolder(mountpoint)) };
 }

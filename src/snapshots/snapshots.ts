@@ -22,20 +22,39 @@ export class Snapshots {
 	readonly #index: Index;
 	readonly #content: Content;
 	readonly #resolver: Resolver;
-	readonly #sets: readonly SnapshotSet[];
+	#sets: readonly SnapshotSet[] = [];
+	#byId: ReadonlyMap<number, SnapshotSet> = new Map();
+	#version: number | undefined;
 	readonly #totals = new Map<number, Totals>();
 
-	/** Shows the sets that the index knows at this moment. */
+	/** Shows the sets that the index knows at this moment, until `reload`. */
 	constructor(index: Index, content: Content, resolver: Resolver) {
 		this.#index = index;
 		this.#content = content;
 		this.#resolver = resolver;
-		this.#sets = index.sets();
+		this.reload();
+	}
+
+	/** Shows the sets that the index knows by now. Quick when nobody has written to it. @returns whether there are others than before */
+	reload(): boolean {
+		const version = this.#index.version();
+		if (version === this.#version) return false;
+		this.#version = version;
+		const sets = this.#index.sets();
+		const ids = (list: readonly SnapshotSet[]) => list.map(({ id }) => id).join();
+		if (ids(sets) === ids(this.#sets)) return false;
+		this.#sets = sets;
+		this.#byId = new Map(sets.map((set) => [set.id, set]));
+		return true;
 	}
 
 	/** Oldest first. */
 	sets(): readonly SnapshotSet[] {
 		return this.#sets;
+	}
+
+	set(id: number): SnapshotSet | undefined {
+		return this.#byId.get(id);
 	}
 
 	/** The newest set that is not after `time` (s); undefined when the first one is after it. */
