@@ -184,14 +184,14 @@ test('a frame whose bytes or whose seek point were altered is refused', async ()
 });
 
 test('what the source throws reaches the caller', async () => {
-	const message = encrypted(mixed(3_000_000));
+	const message = encrypted(mixed(12_000_000));
 	const error = new TargetError('the network is gone');
 	const breaking = async function* (length: number) {
 		yield message.subarray(0, length);
 		throw error;
 	};
 	await assert.rejects(Scan.open(breaking(3), opener), error);
-	const opened = (await Scan.open(breaking(1_000_000), opener)) ?? assert.fail('not scanned');
+	const opened = (await Scan.open(breaking(4_000_000), opener)) ?? assert.fail('not scanned');
 	await assert.rejects(async () => {
 		for await (const _ of opened.tar);
 	}, error);

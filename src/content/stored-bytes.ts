@@ -2,7 +2,7 @@
  * Reads a foreign object whole, once, and says whether it is what the manifest names: its bytes as stored are hashed while
  * they are decrypted and read.
  */
-import { createHash } from 'node:crypto';
+import { Hash } from '../crypto/crypto.js';
 import { DamageError } from '../errors.js';
 import type { ForeignObject } from '../index/foreign.js';
 import { plainBytes } from '../index/plain.js';
@@ -36,17 +36,19 @@ export async function readWhole<T>(
 	read: (whole: WholeObject) => Promise<T>,
 	keep: (chunk: Buffer) => Promise<void> = async () => {},
 ): Promise<T> {
-	const hash = createHash('sha1');
+	const hash = new Hash('sha1');
 	const iterator = target.stream(object.name)[Symbol.asyncIterator]();
 	/** What the attempt to scan has read, to be read again when it fails. */
 	let tried: Buffer[] | null = [];
 	// Leaves the iterator open, whoever stops reading.
 	const stored = async function* () {
 		for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
-			hash.update(next.value);
+			// While others work on the same bytes.
+			const hashed = hash.update(next.value);
 			await keep(next.value);
 			tried?.push(next.value);
 			yield next.value;
+			await hashed;
 		}
 	};
 	const again = async function* () {
@@ -63,7 +65,7 @@ export async function readWhole<T>(
 	);
 	// What the reader left is read for the digest.
 	for await (const _ of stored());
-	const sha1 = hash.digest('hex');
+	const sha1 = hash.digest().toString('hex');
 	if (object.sha1 === null || sha1 === object.sha1) return result;
 	throw new DamageError(
 		`${object.name} is not what its manifest says: its SHA-1 is ${sha1}, not ${object.sha1}.`,

@@ -2,8 +2,7 @@
  * String-to-key: from a passphrase to a symmetric key (RFC 9580 3.7). Kinds 0 (simple), 1 (salted) and 3 (iterated and
  * salted), which is all that gpg writes.
  */
-import { createHash } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
+import { iteratedHash } from '../crypto/crypto.js';
 import { DamageError, UnsupportedError } from '../errors.js';
 
 export interface S2k {
@@ -57,33 +56,16 @@ export function passphraseOctets(passphrase: string): Buffer {
 	return Buffer.from(passphrase.split('\n', 1)[0] ?? '');
 }
 
-/** Octets hashed in one go: a few ms, so that nothing else of the process waits longer. */
-const SLICE = 4 << 20;
-
-/** A key of `length` bytes (at most 64). The highest count costs 0.04 to 0.1 s, in slices that let others run. */
+/** A key of `length` bytes (at most 64). The highest count costs 0.04 to 0.1 s, on the thread pool. */
 export async function deriveKey(s2k: S2k, passphrase: Buffer, length: number): Promise<Buffer> {
 	const name = hashNames.get(s2k.hash);
 	if (name === undefined) throw new UnsupportedError(`unknown S2K hash ${s2k.hash}`);
 	const round = Buffer.concat([s2k.salt, passphrase]);
-	const total = Math.max(s2k.count, round.length);
-	const rounds = Buffer.alloc(
-		round.length * Math.max(1, Math.floor(65536 / Math.max(1, round.length))),
-		round,
-	);
-
+	const count = Math.max(s2k.count, round.length);
 	const key: Buffer[] = [];
 	for (let have = 0; have < length; ) {
 		// A hash shorter than the key is run again, each time with one more zero octet before.
-		const hash = createHash(name).update(Buffer.alloc(key.length));
-		let pause = SLICE;
-		for (let done = 0; done < total; done += rounds.length) {
-			hash.update(rounds.subarray(0, Math.min(rounds.length, total - done)));
-			if (done > pause) {
-				pause += SLICE;
-				await setImmediate();
-			}
-		}
-		const digest = hash.digest();
+		const digest = await iteratedHash(name, key.length, round, count);
 		key.push(digest);
 		have += digest.length;
 	}

@@ -3,6 +3,7 @@
  * decrypts ranges of a message with a key that was kept.
  */
 import { createCipheriv, createDecipheriv, type Decipher } from 'node:crypto';
+import { CfbDecryptor } from '../crypto/crypto.js';
 import { TsdupError, UnsupportedError } from '../errors.js';
 
 export interface SessionKey {
@@ -53,12 +54,23 @@ export function decipher({ algorithm, key }: SessionKey): Decipher {
 	return createDecipheriv(cfbName(algorithm, key), key, zeroIv);
 }
 
+/** The same for long messages, on the thread pool. @throws as `decipher` */
+export function cfbDecryptor({ algorithm, key }: SessionKey): CfbDecryptor {
+	checkAes(algorithm, key);
+	return new CfbDecryptor(key, zeroIv);
+}
+
 /** Encrypts `plain` with CFB and a zero IV. @throws TsdupError as `decipher` */
 export function encipher({ algorithm, key }: SessionKey, plain: Buffer): Buffer {
 	return createCipheriv(cfbName(algorithm, key), key, zeroIv).update(plain);
 }
 
 function cfbName(algorithm: number, key: Buffer): string {
+	checkAes(algorithm, key);
+	return `aes-${key.length * 8}-cfb`;
+}
+
+function checkAes(algorithm: number, key: Buffer): void {
 	if (!isAes(algorithm)) throw new UnsupportedError(`OpenPGP cipher ${algorithm} needs GnuPG`);
 	const bytes = keyLength(algorithm);
 	if (key.length !== bytes) {
@@ -66,7 +78,6 @@ function cfbName(algorithm: number, key: Buffer): string {
 			`a session key of ${key.length} bytes does not fit its cipher, which needs ${bytes}`,
 		);
 	}
-	return `aes-${bytes * 8}-cfb`;
 }
 
 /**

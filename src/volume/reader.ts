@@ -2,9 +2,10 @@
  * Reads one frame of a stored volume. The content layer fetches `frameRange` from the target (or its cache) and hands
  * the bytes to `decodeFrame`; nothing here does I/O or keeps anything.
  */
-import { createDecipheriv, subtle } from 'node:crypto';
+import { subtle } from 'node:crypto';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
+import { decryptCfb } from '../crypto/crypto.js';
 import { DamageError } from '../errors.js';
 import { Inflater } from '../inflate/inflater.js';
 import type { Frame, StoredVolume } from './frame.js';
@@ -79,8 +80,7 @@ async function uncompress(
 		return gunzip(bytes, { maxOutputLength: most, chunkSize });
 	}
 	const payload = stripLengths(bytes, offset, volume);
-	const decipher = createDecipheriv('aes-256-cfb', volume.key, payload.subarray(0, BLOCK));
-	const plain = decipher.update(payload.subarray(BLOCK)).subarray(leadLength(frame.offset) - BLOCK);
+	const plain = (await decryptCfb(volume.key, payload)).subarray(leadLength(frame.offset) - BLOCK);
 	const output = Buffer.allocUnsafeSlow(most + 1);
 	const { made } = await new Inflater('raw').run(plain, output);
 	if (made > most) throw new RangeError(`it inflates to more than ${most} bytes`);

@@ -1,12 +1,10 @@
 /** Reads one frame of a volume of duplicity's, from the bytes of the object that the frame names. */
-import { createDecipheriv, subtle } from 'node:crypto';
+import { subtle } from 'node:crypto';
+import { decryptCfb } from '../crypto/crypto.js';
 import { DamageError } from '../errors.js';
 import { Inflater } from '../inflate/inflater.js';
 import { PartialLengths } from '../openpgp/partial-lengths.js';
 import { openState, type SeekFrame } from './seek-point.js';
-
-/** Cipher block of AES, bytes. */
-const BLOCK = 16;
 
 /**
  * The tar bytes of a frame, proven by its digest.
@@ -23,8 +21,7 @@ export async function decodeSeekFrame(
 	if (!(await hasDigest(bytes, frame))) throw damaged(name, frame);
 	const { outerLeft, cfbSkip, inflated, crc, inner } = frame.point;
 	const payload = new PartialLengths(outerLeft).push(bytes);
-	const decipher = createDecipheriv(`aes-${key.length * 8}-cfb`, key, payload.subarray(0, BLOCK));
-	const compressed = decipher.update(payload.subarray(BLOCK)).subarray(cfbSkip);
+	const compressed = (await decryptCfb(key, payload)).subarray(cfbSkip);
 	const inflater = new Inflater(openState(frame.point.state, key, frame.tarOffset));
 	const output = Buffer.allocUnsafeSlow(inflated);
 	const done = await inflater.run(compressed, output).catch((cause) => {
