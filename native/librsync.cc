@@ -1,20 +1,31 @@
 // librsync for src/rsync/: signatures and deltas, computed on libuv's thread pool.
 //
-// Exports signatures(contents, lengths, blockLengths) -> Promise<Buffer>: the signatures of several small files, whose
-// contents stand one after the other, in one go: a call for each would cost more than the work itself.
+// Exports readFiles(paths, facts, output, flags) -> Promise<{ read: Buffer, signatures: Buffer }>: reads several small files and
+// makes their signatures in one go: a call for each would cost more than the work itself.
+//   paths: one after the other, each ended by a NUL. flags: for open(2).
+//   facts: a Float64Array, for each file: size, mtime in s, its ns, mode with the file's type, uid, gid, block length.
+//   output: takes the contents, each followed by one byte to spare.
+//   read: one byte for each file, 1 when what was opened is the file that the facts tell of, and was read whole.
+//   signatures: of these files, one after the other.
 //
 // And two makers of jobs, signatureJob(blockLength) and deltaJob(signature). Both return a function
 // run(chunk, last) -> Promise<Buffer> that feeds the next bytes of a file and resolves to the output so far
 // available. A job is worked on by one thread at a time: run throws while an earlier call is not settled, and
 // after the last call or a failure. The chunk is read in place, so it must not change until the promise settles.
 
+#include <fcntl.h>
 #include <librsync.h>
 #include <napi.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -167,62 +178,113 @@ class Work : public Napi::AsyncWorker {
   std::vector<char> out_;
 };
 
-// One call of signatures(). Holds the contents, so they cannot be collected under the thread's feet.
-class Signatures : public Napi::AsyncWorker {
- public:
-  struct File {
-    size_t length;
-    size_t block_length;
-  };
+// What a file must be to be the one that was seen; in this order in `facts`.
+struct Facts {
+  double size, seconds, nanoseconds, mode, uid, gid, block_length;
+};
 
-  Signatures(Napi::Env env, Napi::Buffer<char> contents, std::vector<File> files)
-      : Napi::AsyncWorker(env, "tsdup:signatures"),
+bool Fits(const struct stat& found, const Facts& facts) {
+  return static_cast<double>(found.st_size) == facts.size && static_cast<double>(found.st_mtim.tv_sec) == facts.seconds &&
+         static_cast<double>(found.st_mtim.tv_nsec) == facts.nanoseconds && static_cast<double>(found.st_mode) == facts.mode &&
+         static_cast<double>(found.st_uid) == facts.uid && static_cast<double>(found.st_gid) == facts.gid;
+}
+
+// Whether the file was there as it was seen, and all of it was read. There is room for one byte more, which shows that it grew.
+bool ReadWhole(const char* path, int flags, const Facts& facts, char* output) {
+  const int fd = open(path, flags | O_CLOEXEC);
+  if (fd < 0) return false;
+  struct stat found;
+  const size_t size = static_cast<size_t>(facts.size);
+  size_t filled = 0;
+  bool fits = fstat(fd, &found) == 0 && Fits(found, facts);
+  while (fits && filled <= size) {
+    const ssize_t count = read(fd, output + filled, size + 1 - filled);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) {
+      fits = count == 0;
+      break;
+    }
+    filled += static_cast<size_t>(count);
+  }
+  close(fd);
+  return fits && filled == size;
+}
+
+// One call of readFiles(). Holds what it is given, so it cannot be collected under the thread's feet.
+class ReadFiles : public Napi::AsyncWorker {
+ public:
+  ReadFiles(Napi::Env env, Napi::Buffer<char> paths, Napi::Float64Array facts, Napi::Buffer<char> output, int flags)
+      : Napi::AsyncWorker(env, "tsdup:readFiles"),
         deferred_(Napi::Promise::Deferred::New(env)),
-        contents_(Napi::Persistent(contents)),
-        bytes_(contents.Data()),
-        files_(std::move(files)) {}
+        held_paths_(Napi::Persistent(paths)),
+        held_output_(Napi::Persistent(output)),
+        paths_(paths.Data(), paths.Length()),
+        output_(output.Data()),
+        flags_(flags) {
+    const auto* all = reinterpret_cast<const Facts*>(facts.Data());
+    facts_.assign(all, all + facts.ElementLength() / kNumbers);
+  }
+
+  static constexpr size_t kNumbers = sizeof(Facts) / sizeof(double);
 
   Napi::Promise Promise() const { return deferred_.Promise(); }
 
   void Execute() override {
-    const char* at = bytes_;
-    for (const File& file : files_) {
-      const JobHandle job(rs_sig_begin(file.block_length, kStrongLength, kMagic));
-      Feed(job.get(), at, file.length, true, out_);
-      at += file.length;
+    const char* path = paths_.data();
+    char* at = output_;
+    for (const Facts& facts : facts_) {
+      const bool fits = ReadWhole(path, flags_, facts, at);
+      const auto size = static_cast<size_t>(facts.size);
+      if (fits) {
+        const JobHandle job(rs_sig_begin(static_cast<size_t>(facts.block_length), kStrongLength, kMagic));
+        Feed(job.get(), at, size, true, signatures_);
+      }
+      read_.push_back(fits);
+      path += strlen(path) + 1;
+      at += size + 1;
     }
   }
 
-  void OnOK() override { deferred_.Resolve(Napi::Buffer<char>::Copy(Env(), out_.data(), out_.size())); }
+  void OnOK() override {
+    auto result = Napi::Object::New(Env());
+    result.Set("read", Napi::Buffer<uint8_t>::Copy(Env(), read_.data(), read_.size()));
+    result.Set("signatures", Napi::Buffer<char>::Copy(Env(), signatures_.data(), signatures_.size()));
+    deferred_.Resolve(result);
+  }
   void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
 
  private:
   Napi::Promise::Deferred deferred_;
-  Napi::Reference<Napi::Buffer<char>> contents_;
-  const char* bytes_;
-  std::vector<File> files_;
-  std::vector<char> out_;
+  Napi::Reference<Napi::Buffer<char>> held_paths_;
+  Napi::Reference<Napi::Buffer<char>> held_output_;
+  std::string_view paths_;
+  char* output_;
+  int flags_;
+  std::vector<Facts> facts_;
+  std::vector<uint8_t> read_;
+  std::vector<char> signatures_;
 };
 
-Napi::Value NewSignatures(const Napi::CallbackInfo& info) {
-  if (info.Length() != 3 || !info[0].IsBuffer() || !info[1].IsArray() || !info[2].IsArray())
-    throw Napi::TypeError::New(info.Env(), "signatures(contents: Buffer, lengths: number[], blockLengths: number[])");
-  const auto contents = info[0].As<Napi::Buffer<char>>();
-  const auto lengths = info[1].As<Napi::Array>();
-  const auto block_lengths = info[2].As<Napi::Array>();
-  if (lengths.Length() != block_lengths.Length())
-    throw Napi::TypeError::New(info.Env(), "signatures: one block length for each length");
-  std::vector<Signatures::File> files;
-  size_t left = contents.Length();
-  for (uint32_t i = 0; i < lengths.Length(); i++) {
-    const int64_t length = lengths.Get(i).As<Napi::Number>().Int64Value();
-    const int64_t block_length = block_lengths.Get(i).As<Napi::Number>().Int64Value();
-    if (length < 0 || static_cast<size_t>(length) > left || block_length < 1)
-      throw Napi::RangeError::New(info.Env(), "signatures: lengths beyond the contents, or no block length");
-    left -= static_cast<size_t>(length);
-    files.push_back({static_cast<size_t>(length), static_cast<size_t>(block_length)});
+Napi::Value StartReadFiles(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsBuffer() || !info[1].IsTypedArray() || !info[2].IsBuffer() || !info[3].IsNumber() ||
+      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array)
+    throw Napi::TypeError::New(env, "readFiles(paths: Buffer, facts: Float64Array, output: Buffer, flags: number)");
+  const auto paths = info[0].As<Napi::Buffer<char>>();
+  const auto facts = info[1].As<Napi::Float64Array>();
+  const auto output = info[2].As<Napi::Buffer<char>>();
+  const size_t count = facts.ElementLength() / ReadFiles::kNumbers;
+  double room = 0;
+  for (size_t i = 0; i < count; i++) {
+    const double size = facts[i * ReadFiles::kNumbers];
+    const double block_length = facts[(i + 1) * ReadFiles::kNumbers - 1];
+    if (!(size >= 0) || !(block_length >= 1)) throw Napi::RangeError::New(env, "readFiles: no size, or no block length");
+    room += size + 1;
   }
-  auto* work = new Signatures(info.Env(), contents, std::move(files));
+  const auto ends = std::count(paths.Data(), paths.Data() + paths.Length(), 0);
+  if (room > static_cast<double>(output.Length()) || static_cast<size_t>(ends) != count)
+    throw Napi::RangeError::New(env, "readFiles: more contents than room, or not one path for each file");
+  auto* work = new ReadFiles(env, paths, facts, output, info[3].As<Napi::Number>().Int32Value());
   const Napi::Promise promise = work->Promise();
   work->Queue();
   return promise;
@@ -264,7 +326,7 @@ Napi::Value NewDeltaJob(const Napi::CallbackInfo& info) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   // librsync would print its errors to stderr; they reach the caller as rejections instead.
   rs_trace_to([](rs_loglevel, const char*) {});
-  exports.Set("signatures", Napi::Function::New(env, NewSignatures, "signatures"));
+  exports.Set("readFiles", Napi::Function::New(env, StartReadFiles, "readFiles"));
   exports.Set("signatureJob", Napi::Function::New(env, NewSignatureJob, "signatureJob"));
   exports.Set("deltaJob", Napi::Function::New(env, NewDeltaJob, "deltaJob"));
   return exports;

@@ -22,6 +22,7 @@ import { FolderTarget } from '../target/file.js';
 import type { Target } from '../target/target.js';
 import { heal, publish } from './heal.js';
 import { takeLock } from './lock.js';
+import { readAhead } from './read-ahead.js';
 import { type BackupReport, newCounts, type Reporter } from './report.js';
 import { SetWriter } from './set-writer.js';
 import { Store } from './store.js';
@@ -155,10 +156,12 @@ class Backup {
 			counts: this.#counts,
 		});
 		try {
-			for (const change of this.#walk(before)) {
-				await store.store(change);
-				this.#counts.bytesStored = writer.difftar.storedBytes;
-				reporter.progress({ path: change.path, ...this.#counts });
+			for await (const group of readAhead(this.#walk(before), source)) {
+				for (const { change, read } of group) {
+					await store.store(change, read);
+					this.#counts.bytesStored = writer.difftar.storedBytes;
+					reporter.progress({ path: change.path, ...this.#counts });
+				}
 			}
 			key = await writer.complete();
 			segmentReady(this.#index, set, key);

@@ -43,6 +43,8 @@ export class Difftar {
 	readonly #objects = new Set<ObjectWriter>();
 	#current: OpenVolume | null = null;
 	#number = 0;
+	/** In `stored`. */
+	#finishedBytes = 0;
 	#failure: { error: unknown } | null = null;
 
 	constructor(options: DifftarOptions) {
@@ -51,8 +53,7 @@ export class Difftar {
 
 	/** Bytes that went, or are about to go, to the target. */
 	get storedBytes(): number {
-		const finished = this.stored.reduce((sum, { volume }) => sum + volume.size, 0);
-		return finished + (this.#current?.writer.storedBytes ?? 0);
+		return this.#finishedBytes + (this.#current?.writer.storedBytes ?? 0);
 	}
 
 	/**
@@ -73,8 +74,10 @@ export class Difftar {
 		const name = entryName(kind, path, metadata, piece);
 		await volume.writer.write(tarHeader(tarEntry(name, metadata, body.length)));
 		const offset = volume.writer.tarLength;
-		await volume.writer.write(body);
-		await volume.writer.write(padding(body.length));
+		if (body.length > 0) {
+			await volume.writer.write(body);
+			await volume.writer.write(padding(body.length));
+		}
 		return { length: body.length, volume: volumeId(this.#options.set.time, volume.number), offset };
 	}
 
@@ -127,6 +130,7 @@ export class Difftar {
 		await object.commit();
 		this.#objects.delete(object);
 		this.volumes.push({ number, start, end, sha1: volume.sha1 });
+		this.#finishedBytes += volume.size;
 		this.stored.push({ id: volumeId(this.#options.set.time, number), volume });
 	}
 }

@@ -9,6 +9,7 @@ import type { Metadata } from '../index/entry.js';
 import { type Extent, ExtentMap, pushExtent } from '../index/extents.js';
 import { DeltaParser } from '../rsync/commands.js';
 import { DeltaStream, deltaOf } from '../rsync/delta.js';
+import type { ReadFile } from '../rsync/read.js';
 import { blockLength, SignatureStream, signatureOf } from '../rsync/signature.js';
 import type { Difftar } from './difftar.js';
 import { PIECE_LENGTH, PieceWriter } from './pieces.js';
@@ -19,7 +20,7 @@ export interface StoredFile {
 	/** With the size that was really read. */
 	metadata: Metadata;
 	content: StoredContent;
-	signature: Promise<Buffer>;
+	signature: Buffer;
 	/** The system's error when the file could only be read in part. */
 	incomplete: unknown;
 }
@@ -53,7 +54,7 @@ export async function storeFile(
 	const block = blockLength(metadata.size);
 	if (first.length <= metadata.size && first.length < PIECE_LENGTH) {
 		await output.whole(first);
-		return output.finish(first.length, signatureOf(first, block), null);
+		return output.finish(first.length, await signatureOf(first, block), null);
 	}
 	const signature = new SignatureStream(block);
 	const signed: Buffer[] = [];
@@ -73,7 +74,32 @@ export async function storeFile(
 	}
 	signed.push(await signature.final());
 	await output.end();
-	return output.finish(size, Promise.resolve(Buffer.concat(signed)), incomplete);
+	return output.finish(size, Buffer.concat(signed), incomplete);
+}
+
+/** As `storeFile`, of a file that was read and signed. */
+export async function storeRead(
+	difftar: Difftar,
+	path: Buffer,
+	metadata: Metadata,
+	{ content, signature }: ReadFile,
+	basis: Basis | null,
+): Promise<StoredFile> {
+	const output = new Output(difftar, path, metadata, basis);
+	await output.whole(content);
+	return output.finish(content.length, signature, null);
+}
+
+/** Whether a file need not be read: its content is that of the version before. */
+export function isSameContent(
+	before: { size: number | null; mtime: number; mtimeNs: number | null },
+	now: { size: number; mtime: number; mtimeNs: number | null },
+): boolean {
+	return (
+		before.size === now.size &&
+		before.mtime === now.mtime &&
+		(before.mtimeNs === null || before.mtimeNs === now.mtimeNs)
+	);
 }
 
 /** Stores that only an entry's metadata changed: a delta that copies the whole of the version before. */
@@ -87,7 +113,7 @@ export async function storeMetadata(
 	const content = basis.extents
 		? { extents: [...basis.extents], delta: null }
 		: { extents: [], delta: [delta] };
-	return { metadata, content, signature: Promise.resolve(basis.signature), incomplete: null };
+	return { metadata, content, signature: basis.signature, incomplete: null };
 }
 
 /** What is written for the file: its own bytes, or those of the delta; and where its content lies after that. */
@@ -123,7 +149,7 @@ class Output {
 		if (this.#delta) await this.#write(await this.#delta.final());
 	}
 
-	async finish(size: number, signature: Promise<Buffer>, incomplete: unknown): Promise<StoredFile> {
+	async finish(size: number, signature: Buffer, incomplete: unknown): Promise<StoredFile> {
 		const written = await this.#pieces.finish();
 		const content = this.#basis
 			? this.#resolve(this.#basis, written, size)

@@ -1,6 +1,6 @@
 /**
  * What a set records of each entry besides its data: the signature for the next increment (in the sigtar) and the
- * line for the index (in the segment). Signatures are made off the main thread; records wait for them in order.
+ * line for the index (in the segment).
  */
 
 import type { Metadata, SignatureRef } from '../index/entry.js';
@@ -11,9 +11,6 @@ import type { VolumeWriter } from '../volume/writer.js';
 import { tarEntry } from './difftar.js';
 import type { StoredContent } from './file.js';
 
-/** Records that may wait for their signatures. Those of small files come in the order they were asked for. */
-const WAITING = 64;
-
 /** What was recorded of one path. */
 export interface Recorded {
 	path: Buffer;
@@ -21,15 +18,15 @@ export interface Recorded {
 	metadata: Metadata | null;
 	content: StoredContent;
 	/** Of a regular file's content. */
-	signature: Promise<Buffer> | null;
+	signature: Buffer | null;
 }
+
+const NONE = Buffer.alloc(0);
 
 export class Records {
 	readonly #sigtar: VolumeWriter;
 	readonly #segment: VolumeWriter;
 	readonly #sigtarId: number;
-	#waiting = 0;
-	#last: Promise<void> = Promise.resolve();
 	#entries = 0;
 
 	constructor(setTime: number, sigtar: VolumeWriter, segment: VolumeWriter) {
@@ -40,29 +37,13 @@ export class Records {
 
 	/** The segment's first line. */
 	begin(set: Extract<SegmentLine, { kind: 'set' }>['set']): void {
-		this.#last = this.#segment.write(formatLine({ kind: 'set', set }));
-		this.#last.catch(() => {});
+		// It fits into the first frame: there is nothing to wait for.
+		this.#segment.write(formatLine({ kind: 'set', set }));
 	}
 
 	/** Resolves when another may be added. @throws what writing an earlier one failed with */
-	async add(recorded: Recorded): Promise<void> {
-		this.#waiting++;
-		// An unsuccessful signature is met when its turn comes.
-		recorded.signature?.catch(() => {});
-		this.#last = this.#last.then(() => this.#write(recorded));
-		this.#last.catch(() => {});
-		if (this.#waiting > WAITING) await this.#last;
-	}
-
-	/** Ends the sigtar's tar; the segment stays open for its volumes. @returns the number of entries recorded */
-	async finish(): Promise<number> {
-		await this.#last;
-		await this.#sigtar.write(endOfArchive(this.#sigtar.tarLength));
-		return this.#entries;
-	}
-
-	async #write({ path, metadata, content, signature }: Recorded): Promise<void> {
-		const bytes = (await signature) ?? Buffer.alloc(0);
+	async add({ path, metadata, content, signature }: Recorded): Promise<void> {
+		const bytes = signature ?? NONE;
 		const kind = metadata === null ? 'deleted/' : metadata.type === 'file' ? 'signature/' : 'snapshot/';
 		const slash = metadata?.type === 'dir' && path.length > 0 ? '/' : '';
 		const name = Buffer.concat([Buffer.from(kind), path, Buffer.from(slash)]);
@@ -79,6 +60,11 @@ export class Records {
 			: { kind: 'deleted', path };
 		await this.#segment.write(formatLine(line));
 		this.#entries++;
-		this.#waiting--;
+	}
+
+	/** Ends the sigtar's tar; the segment stays open for its volumes. @returns the number of entries recorded */
+	async finish(): Promise<number> {
+		await this.#sigtar.write(endOfArchive(this.#sigtar.tarLength));
+		return this.#entries;
 	}
 }

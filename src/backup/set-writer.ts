@@ -58,12 +58,7 @@ export class SetWriter {
 	}
 
 	/** Records a path whose data, if any, is in the difftar. */
-	add(
-		path: Buffer,
-		metadata: Metadata,
-		content: StoredContent,
-		signature: Promise<Buffer> | null,
-	): Promise<void> {
+	add(path: Buffer, metadata: Metadata, content: StoredContent, signature: Buffer | null): Promise<void> {
 		return this.#records.add({ path, metadata, content, signature });
 	}
 

@@ -5,10 +5,11 @@
 import { closeSync } from 'node:fs';
 import type { Content } from '../content/content.js';
 import { DamageError, MissingObjectError, TsdupError } from '../errors.js';
+import type { ReadFile } from '../rsync/read.js';
 import { openRegular, sourcePath } from '../source/source.js';
 import type { Before, Change } from '../source/walk.js';
 import { reason, shown } from '../source/words.js';
-import { type Basis, storeFile, storeMetadata } from './file.js';
+import { type Basis, isSameContent, storeFile, storeMetadata, storeRead } from './file.js';
 import type { Counts, Reporter } from './report.js';
 import type { SetWriter } from './set-writer.js';
 
@@ -31,8 +32,11 @@ export class Store {
 		this.#options = options;
 	}
 
-	/** @throws TargetError; DamageError when what tsdup itself made does not fit together */
-	async store(change: Change): Promise<void> {
+	/**
+	 * @param read a small file that was read ahead; null: it is read here
+	 * @throws TargetError; DamageError when what tsdup itself made does not fit together
+	 */
+	async store(change: Change, read: ReadFile | null): Promise<void> {
 		const { writer } = this.#options;
 		const { path, previous } = change;
 		if (change.kind === 'deleted') {
@@ -44,7 +48,7 @@ export class Store {
 		this.#options.counts.entries++;
 		if (change.kind === 'same') return;
 		if (change.metadata.type === 'file') {
-			if (!(await this.#storeFile(change))) return;
+			if (!(await this.#storeFile(change, read))) return;
 			writer.touched(previous?.type === 'file' ? 'changed' : 'new', path);
 		} else {
 			await writer.addPlain(path, change.metadata);
@@ -55,18 +59,24 @@ export class Store {
 	}
 
 	/** @returns whether the file was stored; if not, its state in the snapshot before stays */
-	async #storeFile({
-		path,
-		metadata: seen,
-		previous,
-	}: Extract<Change, { kind: 'stored' }>): Promise<boolean> {
+	async #storeFile(
+		{ path, metadata: seen, previous }: Extract<Change, { kind: 'stored' }>,
+		read: ReadFile | null,
+	): Promise<boolean> {
 		const { writer, reporter, counts } = this.#options;
+		if (read) {
+			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
+			const stored = await storeRead(writer.difftar, path, seen, read, basis);
+			await writer.add(path, stored.metadata, stored.content, stored.signature);
+			counts.bytesRead += seen.size;
+			return true;
+		}
 		const file = this.#open(path);
 		if (!file) return false;
 		try {
 			const { fd, metadata } = file;
 			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
-			const same = basis && previous && sameContent(previous, metadata);
+			const same = basis && previous && isSameContent(previous, metadata);
 			const stored = same
 				? await storeMetadata(writer.difftar, path, metadata, basis)
 				: await storeFile(writer.difftar, path, fd, metadata, basis);
@@ -123,15 +133,4 @@ export class Store {
 		counts.warnings++;
 		reporter.warn(`${shown(path)} ${what}: ${reason(error)}`);
 	}
-}
-
-function sameContent(
-	before: { size: number | null; mtime: number; mtimeNs: number | null },
-	now: { size: number; mtime: number; mtimeNs: number | null },
-): boolean {
-	return (
-		before.size === now.size &&
-		before.mtime === now.mtime &&
-		(before.mtimeNs === null || before.mtimeNs === now.mtimeNs)
-	);
 }

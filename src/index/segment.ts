@@ -2,6 +2,7 @@
  * The segment: what one set adds to the index, as lines of JSON (see docs/format.md), kept beside the set on the
  * target. `SegmentLine` is one line; writing and reading them is all that happens here.
  */
+import { isUtf8 } from 'node:buffer';
 import { DamageError } from '../errors.js';
 import { FRAME_LENGTH, type StoredVolume } from '../volume/frame.js';
 import type { Metadata, SignatureRef } from './entry.js';
@@ -162,8 +163,7 @@ function fromJson(json: any): SegmentLine {
 }
 
 function toText(bytes: Buffer): Bytes {
-	const text = bytes.toString('utf8');
-	return Buffer.from(text, 'utf8').equals(bytes) ? text : { b64: bytes.toString('base64') };
+	return isUtf8(bytes) ? bytes.toString('utf8') : { b64: bytes.toString('base64') };
 }
 
 function fromText(value: Bytes): Buffer {

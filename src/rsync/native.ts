@@ -1,5 +1,5 @@
 /**
- * The native addon (native/librsync.cc), for signature.ts and delta.ts.
+ * The native addon (native/librsync.cc), for signature.ts, delta.ts and read.ts.
  */
 import { loadAddon } from '../addon.js';
 
@@ -10,8 +10,13 @@ import { loadAddon } from '../addon.js';
 export type Run = (chunk: Buffer, last: boolean) => Promise<Buffer>;
 
 interface Native {
-	/** The signatures of files whose contents stand one after the other, joined; in one job on a pool thread. */
-	signatures(contents: Buffer, lengths: number[], blockLengths: number[]): Promise<Buffer>;
+	/** Reads files and makes their signatures, in one job on a pool thread; see read.ts. */
+	readFiles(
+		paths: Buffer,
+		facts: Float64Array,
+		output: Buffer,
+		flags: number,
+	): Promise<{ read: Buffer; signatures: Buffer }>;
 	/** `blockLength` in bytes, at least 1. */
 	signatureJob(blockLength: number): Run;
 	/** Copies the signature; loads it in the first call of the job. */

@@ -32,66 +32,14 @@ export function blockLength(fileSize: number): number {
 	return Math.max(UNIT, Math.ceil(Math.floor(Math.sqrt(fileSize)) / UNIT) * UNIT);
 }
 
-/**
- * The signature of a whole file held in memory, made on the thread pool together with those of other files that are asked
- * for now. The content is copied at once: its buffer may be used again.
- */
-export function signatureOf(content: Buffer, blockLength: number): Promise<Buffer> {
-	if (batch && !batch.hasRoom(content.length)) batch.run();
-	batch ??= new Batch(content.length);
-	return batch.add(content, blockLength);
+/** Bytes of the signature of a file of `size` bytes. */
+export function signatureLength(size: number, blockLength: number): number {
+	return HEADER + Math.ceil(size / blockLength) * (WEAK + STRONG_LENGTH);
 }
 
-/** Bytes of files whose signatures are made in one job: a job costs as much as 20 KB of signatures. */
-const BATCH_LENGTH = 2 ** 20;
-
-let batch: Batch | undefined;
-
-class Batch {
-	readonly #contents: Buffer;
-	readonly #files: {
-		length: number;
-		blockLength: number;
-		resolve(s: Buffer): void;
-		reject(e: unknown): void;
-	}[] = [];
-	#filled = 0;
-
-	/** Runs at the event loop's next turn, if nobody runs it before. */
-	constructor(firstLength: number) {
-		this.#contents = Buffer.allocUnsafeSlow(Math.max(BATCH_LENGTH, firstLength));
-		setImmediate(() => this.run());
-	}
-
-	hasRoom(length: number): boolean {
-		return this.#filled + length <= this.#contents.length;
-	}
-
-	add(content: Buffer, blockLength: number): Promise<Buffer> {
-		content.copy(this.#contents, this.#filled);
-		this.#filled += content.length;
-		return new Promise((resolve, reject) => {
-			this.#files.push({ length: content.length, blockLength, resolve, reject });
-		});
-	}
-
-	async run(): Promise<void> {
-		if (batch !== this) return;
-		batch = undefined;
-		const lengths = this.#files.map(({ length }) => length);
-		const blockLengths = this.#files.map(({ blockLength }) => blockLength);
-		try {
-			const signatures = await native().signatures(this.#contents, lengths, blockLengths);
-			let offset = 0;
-			for (const { length, blockLength, resolve } of this.#files) {
-				const end = offset + HEADER + Math.ceil(length / blockLength) * (WEAK + STRONG_LENGTH);
-				resolve(signatures.subarray(offset, end));
-				offset = end;
-			}
-		} catch (error) {
-			for (const { reject } of this.#files) reject(error);
-		}
-	}
+/** The signature of a whole file held in memory, in one job on the thread pool; the content must not change until then. */
+export async function signatureOf(content: Buffer, blockLength: number): Promise<Buffer> {
+	return native().signatureJob(blockLength)(content, true);
 }
 
 /**

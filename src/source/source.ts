@@ -56,8 +56,7 @@ export function readMetadata(path: Buffer): SourceMetadata | null {
  * @throws the system's error
  */
 export function openRegular(path: Buffer): { fd: number; metadata: Metadata } | null {
-	const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | NO_ATIME;
-	const fd = openSync(path, flags);
+	const fd = openSync(path, READ_FLAGS);
 	const stat = fstatSync(fd, { bigint: true });
 	if (stat.isFile()) return { fd, metadata: toMetadata(stat, 'file', null) };
 	closeSync(fd);
@@ -66,6 +65,8 @@ export function openRegular(path: Buffer): { fd: number; metadata: Metadata } | 
 
 // Only the owner and root may ask for O_NOATIME; the rest get EPERM.
 const NO_ATIME = process.getuid?.() === 0 ? constants.O_NOATIME : 0;
+/** What a file of the source is opened with. */
+export const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | NO_ATIME;
 
 function entryType(stat: BigIntStats): EntryType | null {
 	if (stat.isFile()) return 'file';

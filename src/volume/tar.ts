@@ -13,6 +13,9 @@ const OWNER_LENGTH = 32;
 
 const TYPE_FLAGS = { file: '0', symlink: '2', chardev: '3', blockdev: '4', dir: '5', fifo: '6' } as const;
 const PAX_FLAG = 'x';
+const ZERO = 0x30;
+const ZEROS = Buffer.alloc(BLOCK);
+const NONE = Buffer.alloc(0);
 
 /** One entry of a volume or sigtar. `deleted/` entries are files whose numbers are all 0 and names empty. */
 export interface TarEntry {
@@ -38,7 +41,7 @@ export interface TarEntry {
 
 /** The header block(s) of an entry: 512 bytes, or more with a PAX extended header in front. */
 export function tarHeader(entry: TarEntry): Buffer {
-	const linkname = entry.linkname ?? Buffer.alloc(0);
+	const linkname = entry.linkname ?? NONE;
 	const uname = ownerName(entry.uname);
 	const gname = ownerName(entry.gname);
 	const mtime = Math.max(entry.mtime, 0);
@@ -72,7 +75,7 @@ export function tarHeader(entry: TarEntry): Buffer {
 
 /** The zeros after an entry's content of `length` bytes, up to the next block. */
 export function padding(length: number): Buffer {
-	return Buffer.alloc((BLOCK - (length % BLOCK)) % BLOCK);
+	return ZEROS.subarray(0, (BLOCK - (length % BLOCK)) % BLOCK);
 }
 
 /** What ends an archive of `tarLength` bytes: two zero blocks, and zeros up to a multiple of 10240. */
@@ -119,7 +122,8 @@ function ustarBlock(
 	size: number,
 	numbers: { mode: number; uid: number; gid: number; mtime: number },
 ): Buffer {
-	const block = Buffer.alloc(BLOCK);
+	// From Node's pool of small buffers: one of its own would cost more than all that is written into it.
+	const block = Buffer.allocUnsafe(BLOCK).fill(0);
 	writeText(block, 0, NAME_LENGTH, name);
 	writeOctal(block, 100, 7, numbers.mode);
 	writeOctal(block, 108, 7, numbers.uid);
@@ -133,12 +137,16 @@ function ustarBlock(
 
 /** Octal digits and a NUL; 0 when there is no room, a PAX record holds the number then. */
 function writeOctal(block: Buffer, offset: number, digits: number, value: number): void {
-	const fits = value < 8 ** digits ? value : 0;
-	block.write(fits.toString(8).padStart(digits, '0'), offset, 'latin1');
+	let rest = value < 8 ** digits ? value : 0;
+	for (let i = offset + digits - 1; i >= offset; i--) {
+		block[i] = ZERO + (rest % 8);
+		rest = Math.floor(rest / 8);
+	}
 }
 
 /** For readers without PAX: one `?` for each character that is not ASCII, cut to the field. */
 function writeText(block: Buffer, offset: number, room: number, text: Buffer): void {
+	if (text.length === 0) return;
 	const shown = isAscii(text) ? text : Buffer.from(decode(text).replace(/[^\0-\x7f]/gu, '?'), 'latin1');
 	shown.copy(block, offset, 0, room);
 }
@@ -150,11 +158,12 @@ function decode(text: Buffer): string {
 
 function writeChecksum(block: Buffer): void {
 	let sum = 0;
-	for (const byte of block) sum += byte;
-	block.write(`${sum.toString(8).padStart(6, '0')}\0`, 148, 'latin1');
+	for (let i = 0; i < BLOCK; i++) sum += block[i] as number;
+	writeOctal(block, 148, 6, sum);
+	block[154] = 0;
 }
 
 function ownerName(name: string | Buffer): Buffer {
-	const bytes = Buffer.from(name);
-	return bytes.length > OWNER_LENGTH ? Buffer.alloc(0) : bytes;
+	const bytes = typeof name === 'string' ? Buffer.from(name) : name;
+	return bytes.length > OWNER_LENGTH ? NONE : bytes;
 }

@@ -27,6 +27,7 @@ const SEIPD_TAG = 18;
 /** Compressed data packet: old format, indeterminate length, algorithm ZIP. */
 const COMPRESSED = Buffer.from([0xa3, 0x01]);
 const NONE = Buffer.alloc(0);
+const DONE = Promise.resolve();
 
 export class VolumeWriter {
 	readonly #writer: ObjectWriter;
@@ -81,18 +82,29 @@ export class VolumeWriter {
 	 * Resolves when more may be written; `tar` was copied then. One call at a time.
 	 * @throws what the object writer or the encryptor threw for an earlier frame
 	 */
-	async write(tar: Buffer): Promise<void> {
+	write(tar: Buffer): Promise<void> {
 		this.#check();
+		const room = this.#capacity() - this.#filled;
+		if (tar.length > room) return this.#fill(tar);
+		this.#copy(tar, 0, tar.length);
+		return DONE;
+	}
+
+	async #fill(tar: Buffer): Promise<void> {
 		let from = 0;
 		while (from < tar.length) {
 			// A full frame waits for the next byte, because the last frame is framed differently.
 			if (this.#filled === this.#capacity()) await this.#startFrame(false);
 			const length = Math.min(tar.length - from, this.#capacity() - this.#filled);
-			tar.copy(this.#buffer, MAX_PREFIX + this.#filled, from, from + length);
-			this.#filled += length;
-			this.#tarLength += length;
+			this.#copy(tar, from, length);
 			from += length;
 		}
+	}
+
+	#copy(tar: Buffer, from: number, length: number): void {
+		tar.copy(this.#buffer, MAX_PREFIX + this.#filled, from, from + length);
+		this.#filled += length;
+		this.#tarLength += length;
 	}
 
 	/** Ends the object's bytes; nothing is under its name before `commit`. @throws as `write` */

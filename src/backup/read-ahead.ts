@@ -1,0 +1,81 @@
+/**
+ * Small files on their way from the walk to the store: they are read, and signed, in groups and ahead of their turn, on the
+ * thread pool. What the walk found comes out in the order it went in; memory holds a few groups.
+ */
+import { type ReadFile, readFiles, roomFor, type Seen } from '../rsync/read.js';
+import { READ_FLAGS, sourcePath } from '../source/source.js';
+import type { Change } from '../source/walk.js';
+import { isSameContent } from './file.js';
+import { PIECE_LENGTH } from './pieces.js';
+
+/** Bytes of contents in a group: enough for the cost of a job, 20 µs, not to count. */
+const GROUP_LENGTH = 2 ** 20;
+/** Entries in a group, which may be none that is read. */
+const GROUP_ENTRIES = 1024;
+/** Groups that are read while one is stored. */
+const AHEAD = 3;
+
+export interface Ready {
+	readonly change: Change;
+	/** null: whoever stores it reads it. Its content is good until the next group is asked for. */
+	readonly read: ReadFile | null;
+}
+
+/** @param root as of the walk. @throws what the walk throws */
+export async function* readAhead(changes: Iterable<Change>, root: Buffer): AsyncGenerator<Ready[], void> {
+	const groups = grouped(changes);
+	const free: Buffer[] = Array.from({ length: AHEAD + 1 }, () => Buffer.allocUnsafeSlow(GROUP_LENGTH));
+	const started: { output: Buffer; ready: Promise<Ready[]> }[] = [];
+	for (;;) {
+		while (started.length < AHEAD) {
+			const next = groups.next();
+			if (next.done) break;
+			const output = free.pop() as Buffer;
+			const ready = readGroup(next.value, root, output);
+			// When it fails, that is met when its turn comes.
+			ready.catch(() => {});
+			started.push({ output, ready });
+		}
+		const first = started.shift();
+		if (!first) return;
+		yield await first.ready;
+		free.push(first.output);
+	}
+}
+
+function* grouped(changes: Iterable<Change>): Generator<Change[], void> {
+	let group: Change[] = [];
+	let room = GROUP_LENGTH;
+	for (const change of changes) {
+		const size = isReadAhead(change) ? roomFor(change.metadata.size) : 0;
+		if (size > room || group.length === GROUP_ENTRIES) {
+			yield group;
+			group = [];
+			room = GROUP_LENGTH;
+		}
+		group.push(change);
+		room -= size;
+	}
+	if (group.length > 0) yield group;
+}
+
+async function readGroup(group: readonly Change[], root: Buffer, output: Buffer): Promise<Ready[]> {
+	const files: Seen[] = [];
+	for (const change of group) {
+		if (!isReadAhead(change)) continue;
+		const { size, mtime, mtimeNs, mode, uid, gid } = change.metadata;
+		const path = sourcePath(root, change.path);
+		files.push({ path, size, mtime, mtimeNs: mtimeNs ?? 0, mode, uid, gid });
+	}
+	const read = files.length > 0 ? await readFiles(files, output, READ_FLAGS) : [];
+	let next = 0;
+	return group.map((change) => ({ change, read: isReadAhead(change) ? (read[next++] ?? null) : null }));
+}
+
+/** Small files that are new, or whose content may be. */
+function isReadAhead(change: Change): change is Extract<Change, { kind: 'stored' }> {
+	if (change.kind !== 'stored') return false;
+	const { metadata, previous } = change;
+	if (metadata.type !== 'file' || metadata.size >= PIECE_LENGTH) return false;
+	return previous?.type !== 'file' || !isSameContent(previous, metadata);
+}
