@@ -1,7 +1,7 @@
 /** `tsdup list`: the paths of a snapshot, one per line, as the bytes they are. */
 import type { Command } from 'commander';
 import type { Entry } from '../index/entry.js';
-import { localTime, outputOf } from './output.js';
+import { localTime, outputOf, pathFields } from './output.js';
 import { openSnapshot } from './snapshot-argument.js';
 
 export function addList(program: Command): void {
@@ -15,10 +15,8 @@ export function addList(program: Command): void {
 			const show = (entry: Entry, path: Buffer) => {
 				entries++;
 				const { type, mode, uid, gid, mtime, size } = entry;
-				const lossless = Buffer.from(path.toString()).equals(path);
 				output.result(path, {
-					path: path.toString(),
-					...(lossless ? {} : { pathBase64: path.toString('base64') }),
+					...pathFields(path),
 					...{ type, mode, uid, gid, mtime, size },
 				});
 				if (type !== 'dir') return;

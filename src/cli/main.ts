@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
 	umount: async () => (await import('./umount.js')).addUmount,
 	status: async () => (await import('./status.js')).addStatus,
 	list: async () => (await import('./list.js')).addList,
+	verify: async () => (await import('./verify.js')).addVerify,
 	restore: async () => (await import('./restore.js')).addRestore,
 	fetch: async () => (await import('./fetch.js')).addFetch,
 	index: async () => (await import('./index-command.js')).addIndex,

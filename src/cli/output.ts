@@ -92,6 +92,13 @@ export function printable(text: string): string {
 	return text.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, '?');
 }
 
+/** A path for `--json`: names are bytes, and those that are not UTF-8 also stand in base64. */
+export function pathFields(path: Buffer): { path: string; pathBase64?: string } {
+	const text = path.toString() || '.';
+	const lossless = path.length === 0 || Buffer.from(text).equals(path);
+	return lossless ? { path: text } : { path: text, pathBase64: path.toString('base64') };
+}
+
 /** `1 volume`, `2 volumes`. */
 export function count(n: number, noun: string): string {
 	return `${n} ${noun}${n === 1 ? '' : 's'}`;

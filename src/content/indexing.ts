@@ -37,12 +37,14 @@ export async function indexAll(
 	return failures;
 }
 
-async function indexVolume(index: Index, volume: ForeignObject, reader: ForeignReader): Promise<void> {
+/** Reads a volume whole, and notes what is in it unless that is known. @throws DamageError, MissingObjectError, KeyError, TargetError */
+export async function indexVolume(index: Index, volume: ForeignObject, reader: ForeignReader): Promise<void> {
 	const { scan, bodies } = await readWhole(volume, reader, async ({ tar, scan }) => {
 		return { scan, bodies: await readBodies(tar, volume.name) };
 	});
 	index.db
 		.transaction(() => {
+			if (volume.indexed) return;
 			if (scan) addScanned(index, volume, scan);
 			recordBodies(index, volume, bodies);
 		})

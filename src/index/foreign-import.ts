@@ -92,22 +92,40 @@ async function readManifest(set: BackupSet, source: ForeignSource): Promise<Read
 	};
 	try {
 		if (!set.manifest) throw new MissingObjectError('it is not on the target');
-		const chunks: Buffer[] = [];
-		let length = 0;
-		for await (const chunk of open(set.manifest, { ...source, opener })) {
-			length += chunk.length;
-			if (length > MANIFEST_LIMIT) throw new DamageError(`${set.manifest.name} is too large for a manifest.`);
-			chunks.push(chunk);
-		}
-		const manifest = parseManifest(Buffer.concat(chunks), set.manifest.name);
-		if (!rangesFit(manifest.volumes)) {
-			throw new DamageError(`${set.manifest.name} is damaged: its path ranges contradict each other`);
-		}
+		const manifest = await loadManifest(set.manifest, { ...source, opener });
 		return { manifest, key, loss: null };
 	} catch (error) {
 		if (!isLoss(error) && !(error instanceof KeyError)) throw error;
 		return { manifest: null, key: null, loss: error };
 	}
+}
+
+/** @throws DamageError, MissingObjectError, KeyError, TargetError */
+export async function loadManifest(
+	object: SetObject,
+	source: Pick<ForeignSource, 'target' | 'opener'>,
+): Promise<Manifest> {
+	const chunks: Buffer[] = [];
+	let length = 0;
+	for await (const chunk of open(object, source)) {
+		length += chunk.length;
+		if (length > MANIFEST_LIMIT) throw new DamageError(`${object.name} is too large for a manifest.`);
+		chunks.push(chunk);
+	}
+	const manifest = parseManifest(Buffer.concat(chunks), object.name);
+	if (!rangesFit(manifest.volumes)) {
+		throw new DamageError(`${object.name} is damaged: its path ranges contradict each other`);
+	}
+	return manifest;
+}
+
+/** A sigtar's bytes; authentic, and all there are, when the iteration ends without an error. @throws as `loadManifest` */
+export function openSigtar(
+	object: SetObject,
+	source: Pick<ForeignSource, 'target' | 'opener'>,
+): AsyncIterable<Buffer> {
+	const bytes = open(object, source);
+	return formOf(object) === 'plain' ? toItsEnd(bytes, object.name) : bytes;
 }
 
 function addObjects(index: Index, set: BackupSet, manifest: Manifest | null): void {
@@ -146,9 +164,7 @@ async function takeMembers(
 	source: ForeignSource,
 ): Promise<void> {
 	let before: Buffer | null = null;
-	const bytes = open(object, source);
-	const isBare = object === set.sigtar && formOf(object) === 'plain';
-	const tar = ahead(isBare ? toItsEnd(bytes, object.name) : bytes);
+	const tar = ahead(object === set.sigtar ? openSigtar(object, source) : open(object, source));
 	for await (const entries of listTar(tar, object.name)) {
 		for (const entry of entries) {
 			const member = meaning(entry.header, source);
@@ -218,7 +234,10 @@ function meaning(header: Parameters<typeof parseMember>[0], source: ForeignSourc
 	}
 }
 
-function open(object: SetObject, { target, opener }: ForeignSource): AsyncIterable<Buffer> {
+function open(
+	object: SetObject,
+	{ target, opener }: Pick<ForeignSource, 'target' | 'opener'>,
+): AsyncIterable<Buffer> {
 	return plainBytes(object.name, formOf(object), () => target.stream(object.name), opener);
 }
 

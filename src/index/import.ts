@@ -7,7 +7,7 @@ import { DamageError } from '../errors.js';
 import { totalLength, volumeSetTime } from './extents.js';
 import type { Index } from './index.js';
 import { parseLine, type SegmentLine } from './segment.js';
-import { inTransaction, type ObjectKey, SetImport } from './set-import.js';
+import { inTransaction, type ObjectKey, SetImport, type SetRow } from './set-import.js';
 
 /**
  * @param chunks the segment's decrypted bytes; authentic only when the iterator ends without error
@@ -19,11 +19,26 @@ export function importSegment(
 	chunks: AsyncIterable<Buffer>,
 	key: ObjectKey | null,
 ): Promise<void> {
-	return inTransaction(index, setTime, async () => {
-		const reader = new SegmentReader(index, setTime, key);
-		for await (const line of lines(chunks)) reader.add(parseLine(line));
-		reader.end();
-	});
+	return inTransaction(index, setTime, () =>
+		readSegment(setTime, chunks, (set) => new SetImport(index, set, key)),
+	);
+}
+
+/** What a segment says is told to this. */
+export type SegmentSink = Pick<SetImport, 'entry' | 'deleted' | 'volume'>;
+
+/**
+ * @param begin is told of the set first
+ * @throws DamageError as `importSegment`; only when this has ended is what was told whole
+ */
+export async function readSegment(
+	setTime: number,
+	chunks: AsyncIterable<Buffer>,
+	begin: (set: SetRow) => SegmentSink,
+): Promise<void> {
+	const reader = new SegmentReader(setTime, begin);
+	for await (const line of lines(chunks)) reader.add(parseLine(line));
+	reader.end();
 }
 
 async function* lines(chunks: AsyncIterable<Buffer>): AsyncIterable<string> {
@@ -42,22 +57,20 @@ async function* lines(chunks: AsyncIterable<Buffer>): AsyncIterable<string> {
 }
 
 class SegmentReader {
-	readonly #index: Index;
 	readonly #setTime: number;
-	readonly #key: ObjectKey | null;
-	#set: SetImport | null = null;
+	readonly #begin: (set: SetRow) => SegmentSink;
+	#set: SegmentSink | null = null;
 	#entries = 0;
 	#ended = false;
 
-	constructor(index: Index, setTime: number, key: ObjectKey | null) {
-		this.#index = index;
+	constructor(setTime: number, begin: (set: SetRow) => SegmentSink) {
 		this.#setTime = setTime;
-		this.#key = key;
+		this.#begin = begin;
 	}
 
 	add(line: SegmentLine): void {
 		if (this.#ended) throw new DamageError('An index segment goes on after its end.');
-		if (line.kind === 'set') this.#begin(line.set);
+		if (line.kind === 'set') this.#start(line.set);
 		else if (!this.#set) throw new DamageError('An index segment does not begin with its set.');
 		else if (line.kind === 'entry') this.#entry(this.#set, line);
 		else if (line.kind === 'deleted') this.#deleted(this.#set, line.path);
@@ -69,15 +82,15 @@ class SegmentReader {
 		if (!this.#ended) throw new DamageError('An index segment is cut off.');
 	}
 
-	#begin(set: Extract<SegmentLine, { kind: 'set' }>['set']): void {
+	#start(set: Extract<SegmentLine, { kind: 'set' }>['set']): void {
 		if (this.#set || set.time !== this.#setTime) {
 			throw new DamageError('An index segment is not of the set that its name says.');
 		}
-		this.#set = new SetImport(this.#index, set, this.#key);
+		this.#set = this.#begin(set);
 	}
 
 	#entry(
-		set: SetImport,
+		set: SegmentSink,
 		{ path, metadata, extents, delta, signature }: Extract<SegmentLine, { kind: 'entry' }>,
 	): void {
 		if (metadata.type === 'file' && !delta && totalLength(extents) !== metadata.size) {
@@ -87,12 +100,12 @@ class SegmentReader {
 		this.#entries++;
 	}
 
-	#deleted(set: SetImport, path: Buffer): void {
+	#deleted(set: SegmentSink, path: Buffer): void {
 		set.deleted(path);
 		this.#entries++;
 	}
 
-	#volume(set: SetImport, { id, volume }: Extract<SegmentLine, { kind: 'volume' }>): void {
+	#volume(set: SegmentSink, { id, volume }: Extract<SegmentLine, { kind: 'volume' }>): void {
 		// The name becomes part of a path in the cache: only what tsdup itself would write is taken.
 		if (volumeSetTime(id) !== this.#setTime || parseName(volume.name)?.time !== this.#setTime) {
 			throw new DamageError('An index segment describes a volume that is not one of its set.');

@@ -8,7 +8,7 @@ import type Database from 'better-sqlite3';
 import { openSqlite } from './sqlite.js';
 
 /** Raise it whenever the tables below change. */
-const SCHEMA_VERSION = 4;
+const SCHEMA_VERSION = 5;
 
 /** Milliseconds to wait for another process that takes in a set. */
 const BUSY_TIMEOUT = 60_000;
@@ -129,6 +129,12 @@ CREATE TABLE runs (
 	segment_header BLOB,           -- set once the segment lies, complete, in the local pending folder
 	segment_key BLOB
 );
+-- Objects of the target that were read whole and found good.
+CREATE TABLE verified (
+	name TEXT PRIMARY KEY,
+	size INTEGER NOT NULL,         -- as it was then
+	time INTEGER NOT NULL          -- when, s
+) WITHOUT ROWID;
 INSERT INTO nodes (id, parent, name) VALUES (1, 0, x'');
 `;
 

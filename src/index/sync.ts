@@ -3,7 +3,7 @@
  * segments. Reads the target only; costs one listing, and one object for each set that is new to this host.
  */
 import { createHash } from 'node:crypto';
-import type { BackupSet, Collection } from '../collection/backup-set.js';
+import type { BackupSet, Chain, Collection } from '../collection/backup-set.js';
 import { mend } from '../collection/chains.js';
 import { segmentName } from '../collection/names.js';
 import { collect } from '../collection/sets.js';
@@ -41,6 +41,8 @@ export interface Synced {
 	/** As `listingOf` has it. */
 	listing: string;
 	collection: Collection;
+	/** As they are shown: sets that lost only their manifest are in their places. */
+	chains: readonly Chain[];
 	/** Complete sets that cannot be shown, and why. */
 	unusable: { set: BackupSet; reason: string }[];
 	/** Objects that the index knows and the target lacks: what lies in them cannot be read. */
@@ -75,6 +77,7 @@ export async function sync(options: SyncOptions): Promise<Synced> {
 	return {
 		listing: listingOf(objects),
 		collection,
+		chains,
 		unusable,
 		missing: missing(index, new Set(objects.map(({ name }) => name))),
 	};

@@ -81,6 +81,20 @@ export const pages: Readonly<Record<string, Page>> = {
 		description: ['Prints the paths of a snapshot, one on a line, as the bytes they are.', time],
 		examples: [['tsdup list home 7D', 'lists what there was a week ago.']],
 	},
+	verify: {
+		description: [
+			'Reads each object that a snapshot needs once, as a stream, and checks it: volumes and signatures against their digests, manifests and segments by reading them to their end. Each object that is not good is a line of the output, and so is each file of the snapshot that cannot be read because of it. Nothing that is damaged ends the run.',
+			'With --compare-data the source is compared with the snapshot as well, as duplicity does it: type, mode, owner, time in whole seconds, link and content. Without it the source is not looked at.',
+			'With --sample only some percent of the bytes are read, of whole objects, those that were not verified for longest: run every day, it goes through all backups in turn.',
+			time,
+		],
+		examples: [
+			['tsdup verify home', 'checks the newest snapshot.'],
+			['tsdup verify home 7D --compare-data', 'also compares the snapshot of a week ago with the source.'],
+			['tsdup verify home --sample 5%', 'checks a twentieth of all backups.'],
+		],
+		seeAlso: ['tsdup-status', 'tsdup-restore', 'duplicity'],
+	},
 	restore: {
 		description: [
 			'Restores a whole snapshot with its metadata into a folder that is absent or empty. Owners come back when it runs as root.',

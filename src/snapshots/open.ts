@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Access } from '../collection/access.js';
 import { type IndexingProgress, indexAll } from '../content/indexing.js';
 import { openContent } from '../content/open.js';
+import type { Resolver } from '../content/resolver.js';
 import { Index } from '../index/index.js';
 import { checkPassphrase } from '../index/passphrase.js';
 import { listingOf, type Synced, sync } from '../index/sync.js';
@@ -17,6 +18,9 @@ import { Snapshots } from './snapshots.js';
 const BLOCKS_LIMIT = 2 ** 30;
 
 export interface OpenCollection extends Synced {
+	/** For what asks more than snapshots tell. */
+	readonly index: Index;
+	readonly resolver: Resolver;
 	readonly snapshots: Snapshots;
 	/** The target's listing as it is now, in brief, as `listing` is that of the opening. @throws TargetError */
 	currentListing(): Promise<string>;
@@ -43,17 +47,17 @@ export async function openSnapshots(
 		await checkPassphrase(index, opener);
 		const show = (from: Index) => {
 			const { content, resolver } = openContent(from, { target, opener, cacheDir }, BLOCKS_LIMIT);
-			return new Snapshots(from, content, resolver);
+			return { index: from, resolver, snapshots: new Snapshots(from, content, resolver) };
 		};
 		return {
 			...synced,
-			snapshots: show(index),
+			...show(index),
 			currentListing: async () => listingOf(await target.list()),
 			reopened: () => {
 				const now = fileAt(path);
 				if (now === undefined || now === file) return null;
 				file = now;
-				return show(new Index(path));
+				return show(new Index(path)).snapshots;
 			},
 			learnSizes: (progress) => indexAll(index, { target, opener }, progress),
 			close: () => index.close(),

@@ -1,0 +1,285 @@
+/**
+ * Verifies what a snapshot needs: each object of its chain is read whole, once, and checked against its digests. Then says which
+ * files of the snapshot cannot be read, and, if asked to, what differs from the source. Nothing that is damaged ends it.
+ */
+import type { BackupSet, Chain } from '../collection/backup-set.js';
+import { KeyError, MissingObjectError, TargetError, TsdupError, UsageError } from '../errors.js';
+import type { SnapshotSet } from '../index/entry.js';
+import { volumeId } from '../index/extents.js';
+import type { Index } from '../index/index.js';
+import { type Coverage, coverage, forgetVerified, lastVerified, noteVerified } from '../index/verified.js';
+import type { Opener } from '../openpgp/opener.js';
+import type { OpenCollection } from '../snapshots/open.js';
+import type { Target } from '../target/target.js';
+import { lostFiles } from './affected.js';
+import { check, PartlyDamaged } from './check.js';
+import { compare, type Source } from './compare.js';
+import type { TarRun } from './frames.js';
+import { type Item, itemsOf } from './items.js';
+import { sample } from './sample.js';
+
+/** Objects that are read at once: one is on the network while the other is decoded. */
+const IN_FLIGHT = 2;
+
+const DAMAGE = 4;
+const DONE_WITH_WARNINGS = 3;
+
+export interface Finding {
+	/** The object's name. */
+	readonly object: string;
+	readonly part: Item['part'];
+	/** Of its set, s. */
+	readonly time: number;
+	/** `locked`: no key opens it. `unreadable`: the target does not give it, or it is of a kind that nobody here knows. */
+	readonly state: 'damaged' | 'missing' | 'locked' | 'unreadable';
+	readonly reason: string;
+}
+
+export interface VerifyReporter {
+	/** An object that is not good: once all were read, because some explain others. */
+	object(finding: Finding): void;
+	/** A file of the snapshot that cannot be read. */
+	lost(path: Buffer, reason: string): void;
+	/** A path that is not in the source as it is in the snapshot. */
+	difference(path: Buffer, what: readonly string[]): void;
+	warn(message: string): void;
+	progress(words: () => string): void;
+}
+
+export interface VerifyOptions {
+	readonly collection: OpenCollection;
+	readonly target: Target;
+	readonly opener: Opener;
+	/** The newest snapshot that is not later (s) is verified; null: the newest of all. */
+	readonly until: number | null;
+	/** Percent of the bytes, those that wait longest; without `until` of the whole collection. null: everything. */
+	readonly sample: number | null;
+	/** null: nothing is compared. */
+	readonly source: Source | null;
+	/** Seconds. */
+	readonly now: number;
+	readonly reporter: VerifyReporter;
+}
+
+export interface VerifyReport {
+	/** Of the snapshot, s; null when only a sample of the collection was verified, or the snapshot cannot be shown. */
+	readonly time: number | null;
+	/** Objects, and bytes of them, that were read. */
+	readonly objects: number;
+	readonly bytes: number;
+	readonly findings: readonly Finding[];
+	/** Files that cannot be read. */
+	readonly lost: number;
+	/** Paths; null when nothing was compared. */
+	readonly compared: number | null;
+	readonly differences: number;
+	readonly warnings: number;
+	/** How much of the collection was verified by now. */
+	readonly coverage: Coverage;
+	/** Exit code. */
+	readonly exit: number;
+}
+
+/** @throws UsageError when there is no snapshot; TargetError when the target cannot be reached any more */
+export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+	return new Verification(options).run();
+}
+
+class Verification {
+	readonly #options: VerifyOptions;
+	readonly #index: Index;
+	readonly #findings: { item: Item; finding: Finding; exit: number; runs: readonly TarRun[] | null }[] = [];
+	/** Sets of which an object was opened with the passphrase or key. */
+	readonly #opened = new Set<number>();
+	readonly #listed = new Map<number, string>();
+	readonly #lost = new Set<string>();
+	#objects = 0;
+	#bytes = 0;
+	#compared: number | null = null;
+	#differences = 0;
+	#warnings = 0;
+
+	constructor(options: VerifyOptions) {
+		this.#options = options;
+		this.#index = options.collection.index;
+	}
+
+	async run(): Promise<VerifyReport> {
+		const { sample: percent, until, source } = this.#options;
+		const chains = this.#chains();
+		const all = chains.flatMap((chain) => chain.sets).flatMap((set) => itemsOf(this.#index, set));
+		const items =
+			percent === null
+				? all
+				: sample(all, percent, ({ object }) => object && lastVerified(this.#index, object));
+		// What manifests say of volumes is wanted before these are read.
+		const isFirst = ({ part }: Item) => part === 'manifest';
+		await this.#checkAll(items.filter(isFirst), items.length);
+		await this.#checkAll(
+			items.filter((item) => !isFirst(item)),
+			items.length,
+		);
+		await this.#settle();
+		const snapshots = chains.flatMap((chain) => this.#shown(chain) ?? []);
+		for (const set of snapshots) await this.#reportLost(set);
+		const whole = percent === null || until !== null;
+		const [set] = snapshots.slice(-1);
+		if (source) await this.#compare(set, source);
+		const objects = this.#options.collection.chains.flatMap(({ sets }) => sets.flatMap(objectsOf));
+		return {
+			time: whole && set ? set.time : null,
+			objects: this.#objects,
+			bytes: this.#bytes,
+			findings: this.#findings.map(({ finding }) => finding),
+			lost: this.#lost.size,
+			compared: this.#compared,
+			differences: this.#differences,
+			warnings: this.#warnings,
+			coverage: coverage(this.#index, objects),
+			exit: this.#exit(),
+		};
+	}
+
+	/** What is verified: the snapshot's chain as far as the snapshot; of a sample without a time all of them. */
+	#chains(): Chain[] {
+		const { collection, until, sample: percent } = this.#options;
+		const upTo = (chain: Chain): Chain => ({
+			...chain,
+			sets: chain.sets.filter(({ time }) => time <= (until ?? Infinity)),
+		});
+		const chains = collection.chains.map(upTo).filter(({ sets }) => sets.length > 0);
+		if (percent !== null && until === null && chains.length > 0) return chains;
+		const last = (chain: Chain) => chain.sets.at(-1)?.time ?? 0;
+		const [newest] = chains.sort((a, b) => last(b) - last(a));
+		if (newest) return [newest];
+		const first = collection.chains[0]?.start;
+		throw new UsageError(
+			first === undefined
+				? 'There are no backups yet.'
+				: `The first backup is of ${new Date(first * 1000).toISOString()}: there is none before.`,
+		);
+	}
+
+	/** The chain's newest snapshot, of those that are verified, that can be shown. */
+	#shown(chain: Chain): SnapshotSet | undefined {
+		const times = new Set(chain.sets.map(({ time }) => time));
+		return this.#options.collection.snapshots.sets().findLast(({ time }) => times.has(time));
+	}
+
+	async #checkAll(items: readonly Item[], of: number): Promise<void> {
+		const queue = [...items];
+		const work = async () => {
+			for (let item = queue.shift(); item; item = queue.shift()) {
+				const { name } = item;
+				this.#options.reporter.progress(() => `${this.#objects} of ${of} objects verified  ${name}`);
+				await this.#check(item);
+			}
+		};
+		await Promise.all(Array.from({ length: IN_FLIGHT }, work));
+	}
+
+	async #check(item: Item): Promise<void> {
+		const { target, opener, now } = this.#options;
+		const { object, set } = item;
+		if (!object) {
+			this.#add(item, new MissingObjectError(`${item.name} is missing from the target`));
+			return;
+		}
+		try {
+			await check(item, object, { index: this.#index, target, opener, listed: this.#listed });
+			if (object.encrypted) this.#opened.add(set.time);
+			noteVerified(this.#index, object, now);
+		} catch (error) {
+			if (!(error instanceof TsdupError)) throw error;
+			// One object that the target does not give is a finding; a target that gives nothing ends the run.
+			if (error instanceof TargetError) await target.list();
+			this.#add(item, error);
+		}
+		this.#objects++;
+		this.#bytes += object.size;
+	}
+
+	#add(item: Item, error: TsdupError): void {
+		forgetVerified(this.#index, item.name);
+		const runs = error instanceof PartlyDamaged ? error.runs : null;
+		const { name: object, part, set } = item;
+		const state = stateOf(error);
+		const finding: Finding = { object, part, time: set.time, state, reason: error.message };
+		this.#findings.push({ item, finding, exit: state === 'missing' ? DAMAGE : error.exit, runs });
+	}
+
+	/**
+	 * What was found is reported once all is known: what a key does not open that opened other objects of the set is damaged, and a
+	 * set that was deleted meanwhile is not missing.
+	 */
+	async #settle(): Promise<void> {
+		const there = this.#findings.some(({ finding }) => finding.state === 'missing')
+			? new Set((await this.#options.target.list()).map(({ name }) => name))
+			: null;
+		const kept = this.#findings.filter(({ item, finding }) => {
+			const { manifest } = item.set;
+			return finding.state !== 'missing' || !manifest || there?.has(manifest.name);
+		});
+		this.#findings.length = 0;
+		for (const found of kept) {
+			const isDamage = found.finding.state === 'locked' && this.#opened.has(found.item.set.time);
+			const finding: Finding = isDamage ? { ...found.finding, state: 'damaged' } : found.finding;
+			this.#findings.push({ ...found, finding, exit: isDamage ? DAMAGE : found.exit });
+			this.#options.reporter.object(finding);
+		}
+	}
+
+	async #reportLost(set: SnapshotSet): Promise<void> {
+		const damage = new Map(
+			this.#findings
+				.filter(({ item }) => item.part === 'volume')
+				.map(({ item, runs }) => [volumeId(item.set.time, item.number), runs] as const),
+		);
+		if (damage.size === 0) return;
+		const { collection } = this.#options;
+		for await (const { path, reason } of lostFiles(this.#index, collection.resolver, set, damage)) {
+			this.#reportPath(path, reason);
+		}
+	}
+
+	#reportPath(path: Buffer, reason: string): void {
+		const key = path.toString('latin1');
+		if (this.#lost.has(key)) return;
+		this.#lost.add(key);
+		this.#options.reporter.lost(path, reason);
+	}
+
+	async #compare(set: SnapshotSet | undefined, source: Source): Promise<void> {
+		const { collection, reporter } = this.#options;
+		if (!set) throw new UsageError('The snapshot cannot be shown, so it cannot be compared with the source.');
+		this.#compared = await compare(this.#index, collection.snapshots, set, source, {
+			difference: (path, what) => {
+				this.#differences++;
+				reporter.difference(path, what);
+			},
+			lost: (path, error) => this.#reportPath(path, error.message),
+			warn: (message) => {
+				this.#warnings++;
+				reporter.warn(message);
+			},
+			progress: (path, compared) => reporter.progress(() => `${compared} paths compared  ${path}`),
+		});
+	}
+
+	#exit(): number {
+		if (this.#differences > 0 || this.#lost.size > 0) return DAMAGE;
+		const exits = this.#findings.map(({ exit }) => exit);
+		if (exits.includes(DAMAGE)) return DAMAGE;
+		return Math.max(0, ...exits) || (this.#warnings > 0 ? DONE_WITH_WARNINGS : 0);
+	}
+}
+
+function stateOf(error: TsdupError): Finding['state'] {
+	if (error instanceof MissingObjectError) return 'missing';
+	if (error instanceof KeyError) return 'locked';
+	return error.exit === DAMAGE ? 'damaged' : 'unreadable';
+}
+
+function objectsOf({ manifest, segment, sigtar, volumes }: BackupSet) {
+	return [manifest, segment, sigtar, ...volumes].filter((object) => object !== null);
+}
