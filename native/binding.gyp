@@ -18,6 +18,5 @@
     { 'target_name': 'frames', 'sources': ['frames.cc'], 'libraries': ['-lisal'] },
     { 'target_name': 'crypto', 'sources': ['crypto.cc'] },
     { 'target_name': 'inflate', 'sources': ['inflate.cc'], 'libraries': ['-lisal'] },
-    { 'target_name': 'posix', 'sources': ['posix.cc'] },
   ],
 }

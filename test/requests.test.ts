@@ -9,6 +9,7 @@ import { parseName } from '../src/collection/names.js';
 import type { Request } from '../src/target/recording.js';
 import { profile, type Sandbox, sandbox, tsdup } from './cli.js';
 import { startRadosgw } from './radosgw.js';
+import { bytesFrom } from './seeded.js';
 
 const run = promisify(execFile);
 
@@ -141,6 +142,24 @@ for (const kind of ['file', 's3'] as const) {
 			assert.deepEqual(await requests(box, ['backup', 'p', '--dry-run']), ['list']);
 		});
 
+		test('60 MB read in order: hardly more than is stored of them, in requests of 4 MiB and more', async () => {
+			const large = join(box.dir, 'large');
+			const at = join(box.dir, 'mnt-large');
+			for (const dir of [large, at]) mkdirSync(dir);
+			writeFileSync(join(large, 'image'), bytesFrom('an image', 60_000_000));
+			const target = kind === 'file' ? folderConf(box, 'large-target') : await bucketConf('large');
+			profile(box, 'large', `SOURCE='${large}'\nGPG_PW='a passphrase of the request test'\n${target}`);
+			await traced(box, ['backup', 'large']);
+			await traced(box, ['mount', '-p', 'large', at]);
+			const before = trace(box).length;
+			await run('cmp', [join(at, 'latest/image'), join(large, 'image')]);
+			const reads = trace(box).slice(before);
+			await traced(box, ['umount', at]);
+			const bytes = reads.reduce((sum, { length }) => sum + (length ?? 0), 0);
+			assert.ok(bytes < 1.05 * 60_000_000, String(bytes));
+			assert.ok(bytes / reads.length > 4 * 2 ** 20, JSON.stringify(reads));
+		});
+
 		after(async () => {
 			box.remove();
 			if (kind === 's3') await (await startRadosgw()).stop();
@@ -148,15 +167,15 @@ for (const kind of ['file', 's3'] as const) {
 	});
 }
 
-function folderConf(box: Sandbox): string {
-	return `TARGET='file://${box.dir}/target'\n`;
+function folderConf(box: Sandbox, name = 'target'): string {
+	return `TARGET='file://${box.dir}/${name}'\n`;
 }
 
-async function bucketConf(): Promise<string> {
+async function bucketConf(bucket = 'requests'): Promise<string> {
 	const server = await startRadosgw();
-	await server.createBucket('requests');
+	await server.createBucket(bucket);
 	return [
-		`TARGET='s3:///requests/some/prefix'`,
+		`TARGET='s3:///${bucket}/some/prefix'`,
 		`TARGET_USER='${server.accessKeyId}'`,
 		`TARGET_PASS='${server.secretAccessKey}'`,
 		`DUPL_PARAMS='--s3-endpoint-url ${server.endpoint}'`,

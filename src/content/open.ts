@@ -5,6 +5,7 @@ import type { Index } from '../index/index.js';
 import { BlockCache } from './blocks.js';
 import { Content } from './content.js';
 import { ForeignObjects } from './foreign.js';
+import { Frames } from './frames.js';
 import { Resolver } from './resolver.js';
 
 /**
@@ -19,6 +20,6 @@ export function openContent(
 	const keep = !target.url.startsWith('file:');
 	const foreign = new ForeignObjects(join(cacheDir, 'volumes'), { index, target, opener, keep });
 	const blocks = limit === null ? null : new BlockCache(join(cacheDir, 'frames'), limit);
-	const content = new Content({ index, target, blocks, foreign });
+	const content = new Content(new Frames({ index, target, blocks, foreign }), foreign);
 	return { content, resolver: new Resolver(index, content, foreign) };
 }

@@ -7,16 +7,7 @@ import { constants } from 'node:os';
 import { loadAddon } from '../addon.js';
 
 /** What the kernel asks for; the order is native/fuse.cc's. */
-export const OPERATIONS = [
-	'lookup',
-	'getattr',
-	'readlink',
-	'readdir',
-	'read',
-	'statfs',
-	'getxattr',
-	'listxattr',
-] as const;
+export const OPERATIONS = ['lookup', 'getattr', 'readlink', 'readdir', 'read', 'statfs'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 export interface Request {
@@ -27,9 +18,8 @@ export interface Request {
 	readonly ino: number;
 	/** Of a read; bytes. */
 	readonly offset: number;
-	/** Of a read or a question about extended attributes; bytes. */
 	readonly length: number;
-	/** Of a lookup, or of an extended attribute. */
+	/** Of a lookup. */
 	readonly name: Buffer | undefined;
 }
 
@@ -49,10 +39,6 @@ export interface Attr {
 	readonly mtimeNs: number;
 	/** As in `st_rdev`. */
 	readonly rdev: number;
-	/** Units of 512 bytes, as in `st_blocks`. */
-	readonly blocks: number;
-	/** Whether `getxattr` and `listxattr` are asked for it. */
-	readonly hasXattrs: boolean;
 	/** Seconds. */
 	readonly entryTimeout: number;
 	readonly attrTimeout: number;
@@ -81,7 +67,6 @@ interface NativeSession {
 	error(id: number, errno: number): void;
 	data(id: number, bytes: Buffer): void;
 	link(id: number, target: Buffer): void;
-	xattr(id: number, size: number, bytes: Buffer): void;
 	listing(id: number, names: Buffer, ends: Uint32Array, attributes: Float64Array): void;
 	space(id: number, blockSize: number, blocks: number, files: number): void;
 	expire(ms: number): number[];
@@ -89,7 +74,7 @@ interface NativeSession {
 	forget(folder: number, name: Buffer): void;
 }
 
-const FIELDS = 13;
+const FIELDS = 11;
 
 let native: Native | undefined;
 
@@ -146,11 +131,6 @@ export class Session {
 		this.#native.link(id, target);
 	}
 
-	/** To `getxattr`: the value; to `listxattr`: names, each ended by a NUL. Answers ERANGE where `request.length` has no room. */
-	xattr(request: Request, bytes: Buffer): void {
-		this.#native.xattr(request.id, request.length, bytes);
-	}
-
 	/** To `readdir`: all entries but `.` and `..`. The kernel keeps them until it sees another mtime of the directory. */
 	listing(id: number, entries: readonly { name: Buffer; attr: Attr }[]): void {
 		const ends = new Uint32Array(entries.length);
@@ -200,6 +180,4 @@ function fill(fields: Float64Array, at: number, attr: Attr): void {
 	fields[at + 8] = attr.rdev;
 	fields[at + 9] = attr.entryTimeout;
 	fields[at + 10] = attr.attrTimeout;
-	fields[at + 11] = attr.blocks;
-	fields[at + 12] = attr.hasXattrs ? 1 : 0;
 }

@@ -202,13 +202,10 @@ function headerOf(m: MemberMetadata): Header {
 		uname: m.uname,
 		gname: m.gname,
 		mtime: m.mtime,
-		mtimeNs: m.mtimeNs,
+		mtimeNs: null,
 		link: m.link,
 		devMajor: m.devMajor,
 		devMinor: m.devMinor,
-		xattrs: m.xattrs,
-		hardLink: m.hardLink,
-		allocated: m.allocated,
 	};
 }
 

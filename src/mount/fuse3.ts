@@ -13,8 +13,8 @@ import {
 	type MountOptions,
 	type OpenFile,
 } from './driver.js';
+import { ReadAhead } from './read-ahead.js';
 import { encodeDevice, S_IFMT } from './stat.js';
-import { ShownXattrs } from './xattrs.js';
 
 /** Seconds that the kernel trusts a folder in which snapshots come and go: that somebody looks there is how new ones are found. */
 const FOLDER_TRUST = 10;
@@ -26,12 +26,6 @@ const DEADLINE = 25_000;
 
 /** Files that are kept open, because nobody says when the last reader is gone. */
 const OPEN_FILES = 256;
-
-/** Bytes that are given to the kernel ahead of somebody who reads small files in their order: doubled with each step. */
-const FIRST_WINDOW = 64 * 2 ** 10;
-const LONGEST_WINDOW = 2 * 2 ** 20;
-/** Files are read in order if their inodes, which follow the order of the backup, are not farther apart. */
-const NEAR = 10_000;
 
 export const fuse3: Driver = {
 	givesNamesAgain: true,
@@ -78,21 +72,13 @@ class Server {
 	readonly #fs: FileSystem;
 	readonly #options: MountOptions;
 	readonly #files: LRUCache<number, Promise<OpenFile>>;
-	readonly #xattrs: ShownXattrs;
-	/** Inode of the small file that somebody asked for last. */
-	#lastRead = 0;
-	/** Those that were given to the kernel last. */
-	#given: ReadonlySet<number> = new Set();
-	#isGiving = false;
-	/** Bytes that are given ahead. */
-	#window = FIRST_WINDOW;
+	#readAhead: ReadAhead | undefined;
 	/** What is being worked on, for the log. */
 	readonly #waiting = new Map<number, Request>();
 
 	constructor(fs: FileSystem, options: MountOptions) {
 		this.#fs = fs;
 		this.#options = options;
-		this.#xattrs = new ShownXattrs(fs, options);
 		this.#files = new LRUCache({
 			max: OPEN_FILES,
 			dispose: (file) => {
@@ -119,8 +105,7 @@ class Server {
 		}
 	}
 
-	async #answer(request: Request, session: Session): Promise<void> {
-		const { operation, id, ino, offset, length, name } = request;
+	async #answer({ operation, id, ino, offset, length, name }: Request, session: Session): Promise<void> {
 		const fs = this.#fs;
 		switch (operation) {
 			case 'lookup':
@@ -132,24 +117,26 @@ class Server {
 			case 'readdir': {
 				const entries = await fs.readdir(ino);
 				const listing = entries.map((entry) => ({ name: entry.name, attr: this.#listed(entry, ino) }));
-				return session.listing(id, listing);
+				session.listing(id, listing);
+				return this.#ahead(session).listed(entries);
 			}
 			case 'read': {
 				const bytes = await this.#read(ino, offset, length);
 				session.data(id, bytes);
 				// All of it was read at once: a small file.
-				if (offset === 0 && bytes.length < length) await this.#readAhead(ino, session);
+				if (offset === 0 && bytes.length < length) await this.#ahead(session).read(ino);
 				return;
 			}
-			case 'getxattr':
-				return session.xattr(request, await this.#xattrs.get(ino, name as Buffer));
-			case 'listxattr':
-				return session.xattr(request, await this.#xattrs.list(ino));
 			case 'statfs': {
 				const { blockSize, blocks, files } = await fs.statfs();
 				return session.space(id, blockSize, blocks, files);
 			}
 		}
+	}
+
+	#ahead(session: Session): ReadAhead {
+		this.#readAhead ??= new ReadAhead(this.#fs, (ino, bytes) => session.store(ino, bytes));
+		return this.#readAhead;
 	}
 
 	async #read(ino: number, offset: number, length: number): Promise<Buffer> {
@@ -168,25 +155,6 @@ class Server {
 		throw new Error(`got ${bytes.length} bytes at ${offset} instead of ${expected}`);
 	}
 
-	/**
-	 * Who reads small files one after the other is given the next ones before he asks: a question and its answer take longer than
-	 * reading a small file.
-	 */
-	async #readAhead(ino: number, session: Session): Promise<void> {
-		const inOrder = this.#lastRead < ino && ino < this.#lastRead + NEAR;
-		this.#lastRead = ino;
-		// It may be on its way already, and the reader is faster.
-		if (this.#isGiving || this.#given.has(ino)) return;
-		this.#window = inOrder ? Math.min(this.#window * 2, LONGEST_WINDOW) : FIRST_WINDOW;
-		if (this.#window < 4 * FIRST_WINDOW) return;
-		this.#isGiving = true;
-		const files = await this.#fs.following(ino, this.#window).finally(() => {
-			this.#isGiving = false;
-		});
-		this.#given = new Set(files.map((file) => file.ino));
-		for (const file of files) session.store(file.ino, file.bytes);
-	}
-
 	#listed({ ino, type, attributes }: DirectoryEntry, parent: number): Attr {
 		if (attributes) return this.#attr(attributes, parent);
 		return unknown(ino, S_IFMT[type]);
@@ -195,6 +163,7 @@ class Server {
 	/** @param parent the directory that names the entry; `getattr` knows none */
 	#attr(attributes: Attributes, parent = attributes.ino): Attr {
 		const { uid, gid, umask } = this.#options;
+		const seconds = Math.floor(attributes.mtime);
 		const trust = (ino: number) => (this.#fs.isFixed(ino) ? TRUST : FOLDER_TRUST);
 		return {
 			ino: attributes.ino,
@@ -203,11 +172,9 @@ class Server {
 			uid: uid ?? attributes.uid,
 			gid: gid ?? attributes.gid,
 			size: attributes.size,
-			mtime: attributes.mtime,
-			mtimeNs: attributes.mtimeNs,
+			mtime: seconds,
+			mtimeNs: Math.round((attributes.mtime - seconds) * 1e9),
 			rdev: encodeDevice(attributes.devMajor, attributes.devMinor),
-			blocks: Math.ceil(attributes.allocated / 512),
-			hasXattrs: attributes.hasXattrs,
 			entryTimeout: trust(parent),
 			attrTimeout: trust(attributes.ino),
 		};
@@ -228,8 +195,6 @@ function unknown(ino: number, mode: number): Attr {
 		rdev: 0,
 		entryTimeout: 0,
 		attrTimeout: 0,
-		blocks: 0,
-		hasXattrs: false,
 	};
 }
 

@@ -98,9 +98,6 @@ function toMetadata(stat: BigIntStats, type: EntryType, link: Buffer | null): So
 		devMajor: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)),
 		device: stat.dev,
 		devMinor: Number((device & 0xffn) | ((device >> 12n) & ~0xffn)),
-		xattrs: null,
-		hardLink: null,
-		allocated: null,
 	};
 }
 
