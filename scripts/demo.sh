@@ -30,7 +30,7 @@ cp -a "$project/src" "$project/package.json" "$work/data/"
 echo "the first version" >"$work/data/notes.txt"
 
 echo "# A profile says what to back up, where to, and how it is encrypted."
-show tsdup create demo
+show tsdup create demo --no-questions
 if [ "${1:-}" = --s3 ]; then
 	echo "# Starting an S3 server …"
 	port=$(node -p 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); }); ""')

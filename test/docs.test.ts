@@ -17,6 +17,7 @@ import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { createProgram } from '../src/cli/main.js';
 import * as errors from '../src/errors.js';
 import type { SnapshotSet } from '../src/index/entry.js';
 import { parseParameters } from '../src/profile/params.js';
@@ -61,6 +62,14 @@ function table(file: string, begin: string): string[][] {
 			.map((cell) => cell.trim())
 			.slice(1, -1),
 	);
+}
+
+/** Lines that are indented by four blanks, and those in blocks. */
+function codeLines(text: string): string[] {
+	const blocks = [...text.matchAll(/^```\w*\n(.*?)^```$/gms)].flatMap(([, code]) =>
+		(code as string).split('\n'),
+	);
+	return [...blocks, ...[...text.matchAll(/^ {4}(.*)$/gm)].map(([, line]) => line as string)];
 }
 
 /** A new folder with the passphrase in a file, as the documents have it. */
@@ -322,14 +331,23 @@ describe('the tables', () => {
 });
 
 describe('what is named', () => {
-	test('in README.md and docs/duplicity.md, a command, exists', async () => {
-		const { stdout } = await tsdup(['--help'], box);
-		const commands = [...stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
-		const used = [document('README.md'), document('docs/duplicity.md')].flatMap((text) => [
-			...text.matchAll(/^ {4}(?:\$ )?(?:[A-Z_]+=\S+ |PASSPHRASE='.*' )*tsdup (?:-\w )*([a-z]+)/gm),
-		]);
-		assert.ok(used.length > 20);
-		for (const [, name] of used) assert.ok(commands.includes(name), name);
+	test('in a line of code, a command of tsdup with its options, exists', async () => {
+		const program = await createProgram();
+		const everywhere = program.helpInformation();
+		const lines = DOCUMENTS.flatMap((name) => codeLines(document(name)));
+		const calls = lines.flatMap((line) => {
+			const [, words] = /^(?:\$ )?(?:[A-Z_]+=(?:'.*?'|\S+) )*tsdup (.*)$/.exec(line) ?? [];
+			// What follows many blanks is a remark, what is in quotes an argument.
+			return words ? [words.replace(/ {3}.*/, '').replaceAll(/'[^']*'|"[^"]*"/g, 'X')] : [];
+		});
+		assert.ok(calls.length > 30);
+		for (const call of calls) {
+			const [, name] = /(?:^| )(?!-)([a-z]+)/.exec(call) ?? [];
+			const command = program.commands.find((each) => each.name() === name);
+			assert.ok(command, call);
+			for (const [, option = ''] of call.matchAll(/(?:^| )(--[a-z-]+)/g))
+				assert.ok(command.helpInformation().includes(option) || everywhere.includes(option), call);
+		}
 	});
 
 	test('in docs/files.md, an option of duplicity, is honoured', () => {

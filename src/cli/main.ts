@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { TsdupError } from '../errors.js';
 import { exitCodesHelp } from './exit-codes.js';
+import { openLogFile } from './log-file.js';
 import { Output } from './output.js';
 
 /** Where each command adds itself to the program. Only the one that is wanted is loaded: that takes a third of the time. */
@@ -20,6 +21,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
 	restore: async () => (await import('./restore.js')).addRestore,
 	fetch: async () => (await import('./fetch.js')).addFetch,
 	index: async () => (await import('./index-command.js')).addIndex,
+	schedule: async () => (await import('./schedule.js')).addSchedule,
+	doctor: async () => (await import('./doctor.js')).addDoctor,
 	completion: async () => (await import('./completion.js')).addCompletion,
 };
 
@@ -34,6 +37,11 @@ export async function createProgram(argv: readonly string[] = []): Promise<Comma
 		.option('--json', 'one JSON object per line, the last one the summary')
 		.option('-q, --quiet', 'only results, warnings and errors')
 		.option('-v, --verbose', 'say more, and where an error came from')
+		.option('--log <file>', 'also write what is said into this file, with times')
+		.hook('preAction', (_, command) => {
+			const { log } = command.optsWithGlobals<{ log?: string }>();
+			if (log !== undefined) Output.log = openLogFile(log);
+		})
 		.addHelpText('after', exitCodesHelp())
 		.showSuggestionAfterError()
 		.exitOverride();
@@ -57,6 +65,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 		if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
 		const message = error instanceof Error ? error.message : String(error);
 		process.stderr.write(`tsdup: ${message}\n`);
+		Output.log(`error: ${message}`);
 		const { code, exit } = error instanceof TsdupError ? error : new TsdupError(message);
 		if (program.opts<{ json?: boolean }>().json)
 			process.stdout.write(`${JSON.stringify({ error: { code, exit, message } })}\n`);

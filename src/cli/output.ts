@@ -14,6 +14,8 @@ interface OutputOptions {
 export class Output {
 	/** Whether anything was warned of: the program then ends with exit code 3. */
 	static warned = false;
+	/** Takes each note, warning, summary and error, see log-file.ts. */
+	static log: (line: string) => void = () => {};
 	#options: OutputOptions;
 	#progressShown = 0;
 
@@ -39,6 +41,7 @@ export class Output {
 	/** The summary: the last line. In words it is left out with `-q`. */
 	summary(words: string, object: object): void {
 		this.#clear();
+		Output.log(words);
 		if (this.json) process.stdout.write(`${JSON.stringify({ summary: object })}\n`);
 		else if (!this.#options.quiet) process.stdout.write(`${words}\n`);
 	}
@@ -54,6 +57,7 @@ export class Output {
 	}
 
 	note(message: string): void {
+		Output.log(message);
 		if (this.#options.quiet) return;
 		this.#clear();
 		process.stderr.write(`${message}\n`);
@@ -61,6 +65,7 @@ export class Output {
 
 	warn(message: string): void {
 		Output.warned = true;
+		Output.log(`warning: ${message}`);
 		this.#clear();
 		process.stderr.write(`warning: ${message}\n`);
 	}

@@ -36,13 +36,17 @@ export const pages: Readonly<Record<string, Page>> = {
 				'~/.cache/tsdup',
 				'the index and caches; it can be deleted when no tsdup command runs, and is built again from the target.',
 			],
-			['~/.cache/tsdup/mount.log', 'what background mounts had to say.'],
+			[
+				'~/.cache/tsdup/mount.log, ~/.cache/tsdup/logs',
+				'what background mounts, and backups from cron, had to say.',
+			],
 		],
 		seeAlso: ['duplicity', 'duply', 'gpg'],
 	},
 	create: {
 		description: [
 			'Makes the folder of a new profile, mode 0700, with a commented conf and an exclude list. It overwrites nothing.',
+			'At a terminal it asks what to back up, where to, and for a passphrase, or makes one. Elsewhere, and with --no-questions, it asks nothing, and the conf has to be edited.',
 		],
 		examples: [['tsdup create home', 'makes ~/.tsdup/home.']],
 	},
@@ -115,6 +119,40 @@ export const pages: Readonly<Record<string, Page>> = {
 		description: [
 			'The index is a cache of names and places, kept on this machine. It can always be built again from the target.',
 		],
+	},
+	schedule: {
+		description: [
+			'Prints what backs up a profile each night, or with --install writes it and starts it: a systemd service and timer, for the user, or for the machine when run as root. Where there is no systemd, and with --cron, it prints a line for the crontab.',
+			'The backup begins at the time of --at, or up to an hour later, with the lowest priority. What it says is in the journal; from cron, in a log that is put aside when it has a mebibyte, and cron mails warnings and errors. After a failure, but not after warnings, the command of --on-failure runs.',
+		],
+		examples: [
+			['tsdup schedule home --install', 'backs up each night from now on.'],
+			['tsdup schedule home --cron --at 23:00', 'prints a line for: crontab -e.'],
+		],
+		files: [
+			['~/.config/systemd/user/tsdup-PROFILE.timer', "a user's timer, with its service beside it."],
+			['/etc/systemd/system/tsdup-PROFILE.timer', "the machine's."],
+			[
+				'~/.cache/tsdup/logs/PROFILE.log',
+				'what backups from cron had to say; the one before is PROFILE.log.1.',
+			],
+		],
+		seeAlso: ['tsdup-backup', 'tsdup-doctor', 'systemd.timer(5)', 'crontab(5)'],
+	},
+	doctor: {
+		description: [
+			'Checks all that a bad day would show: the conf and who may write it, the source, the keys or passphrase and that a copy is kept elsewhere, FUSE, room for the cache, the index, the lock, the clock, the target and that it takes and deletes objects, the age of the last backup, what is missing or belongs to no backup. For each complaint it says how to mend it.',
+			'It changes nothing, but for a small object that it puts on the target, reads and deletes. Exit status: 0 when all is well, 3 when something should be looked at, 1 when something is broken.',
+		],
+		examples: [
+			['tsdup doctor home', 'looks at everything.'],
+			[
+				'tsdup doctor home --kept "on paper, in the safe"',
+				'notes where a copy of the passphrase or key is kept.',
+			],
+			['tsdup -q doctor home --max-age 8D', 'asks no more than one backup a week.'],
+		],
+		seeAlso: ['tsdup-status', 'tsdup-schedule'],
 	},
 	completion: {
 		description: ['Prints the words of a shell that complete commands, options and the names of profiles.'],
