@@ -18,6 +18,8 @@ export interface Radosgw {
 	readonly secretAccessKey: string;
 	/** @returns a location with the keys, for the whole new bucket */
 	createBucket(name: string): Promise<S3Location>;
+	/** A user with no rights but those that a bucket's policy gives. @returns the keys */
+	createUser(name: string): Promise<{ accessKeyId: string; secretAccessKey: string }>;
 	stop(): Promise<void>;
 }
 
@@ -54,6 +56,23 @@ async function start(): Promise<Radosgw> {
 			const location: S3Location = { kind: 's3', bucket, prefix: '', endpoint, credentials };
 			await connect(location).send(new CreateBucketCommand({ Bucket: bucket }));
 			return location;
+		},
+		createUser: async (name) => {
+			const keys = { accessKeyId: `ACCESSKEYOF${name}`, secretAccessKey: `secret-key-of-${name}` };
+			const options = [
+				`--uid=${name}`,
+				`--display-name=${name}`,
+				`--access-key=${keys.accessKeyId}`,
+				`--secret-key=${keys.secretAccessKey}`,
+			];
+			await promisify(execFile)('radosgw-admin', [
+				'-c',
+				join(dir, 'ceph.conf'),
+				'user',
+				'create',
+				...options,
+			]);
+			return keys;
 		},
 		stop: async () => {
 			process.off('exit', remove);

@@ -12,8 +12,11 @@ const BATCH = 1000;
 /** Single deletions in flight at a time. */
 const SINGLES = 8;
 
-/** How stores without DeleteObjects, or with another idea of its checksum, refuse it. */
-const REFUSED: readonly (number | undefined)[] = [400, 405, 411, 501];
+/**
+ * How stores without DeleteObjects, or with another idea of its checksum, refuse it. 403: Ceph asks whether all of the bucket may be
+ * deleted from, where a policy allows it below a prefix.
+ */
+const REFUSED: readonly (number | undefined)[] = [400, 403, 405, 411, 501];
 
 export class S3Deleter {
 	readonly #client: S3Client;
