@@ -17,6 +17,7 @@
     # OpenSSL is Node's own: its program exports it, its headers declare it.
     { 'target_name': 'frames', 'sources': ['frames.cc'], 'libraries': ['-lisal'] },
     { 'target_name': 'crypto', 'sources': ['crypto.cc'] },
+    { 'target_name': 'directory', 'sources': ['directory.cc'] },
     { 'target_name': 'inflate', 'sources': ['inflate.cc'], 'libraries': ['-lisal'] },
   ],
 }

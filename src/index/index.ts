@@ -44,6 +44,7 @@ export class Index {
 	readonly db: Database.Database;
 	readonly #list: Database.Statement;
 	readonly #stat: Database.Statement;
+	readonly #listAfter: Database.Statement;
 	readonly #lookup: Database.Statement;
 	readonly #entry: Database.Statement;
 	readonly #body: Database.Statement;
@@ -61,6 +62,10 @@ export class Index {
 			);
 		this.#list = list(METADATA);
 		this.#stat = list(STAT);
+		this.#listAfter = this.db.prepare(
+			`SELECT n.id AS node, n.name, ${METADATA} FROM nodes n JOIN versions v ON v.node = n.id
+			WHERE n.parent = ? AND n.name > ? AND ${SHOWN} ORDER BY n.name LIMIT ?`,
+		);
 		this.#lookup = this.db.prepare(
 			`SELECT n.id AS node, n.name, ${METADATA} FROM nodes n JOIN versions v ON v.node = n.id
 			WHERE n.parent = ? AND n.name = ? AND ${SHOWN}`,
@@ -118,6 +123,11 @@ export class Index {
 	/** The same with less of each, in a third of the time. */
 	listStat(set: SnapshotSet, directory: number): ListedEntry[] {
 		return this.#stat.all(directory, set.chain, set.time, set.time) as ListedEntry[];
+	}
+
+	/** The same, of at most `most` entries behind the name `after`; the empty one is before all. */
+	listAfter(set: SnapshotSet, directory: number, after: Buffer, most: number): Entry[] {
+		return this.#listAfter.all(directory, after, set.chain, set.time, set.time, most) as Entry[];
 	}
 
 	lookup(set: SnapshotSet, directory: number, name: Buffer): Entry | undefined {

@@ -9,10 +9,10 @@ import {
 	fstatSync,
 	lstatSync,
 	openSync,
-	readdirSync,
 	readlinkSync,
 } from 'node:fs';
 import type { EntryType, Metadata } from '../index/entry.js';
+import { type Facts, listFacts } from './directory.js';
 
 const NONE = Buffer.alloc(0);
 
@@ -30,12 +30,23 @@ const DOT = Buffer.from('.');
 
 export interface SourceMetadata extends Metadata {
 	/** Number of the file system it is on. */
-	readonly device: bigint;
+	readonly device: number;
 }
 
-/** Names in a directory, in bytewise order. @throws the system's error */
-export function listNames(path: Buffer): Buffer[] {
-	return readdirSync(path, { encoding: 'buffer' }).sort(Buffer.compare);
+/** One name in a directory. */
+export interface Listed {
+	readonly name: Buffer;
+	/** null: what a backup has no place for. @throws the system's error */
+	metadata(): SourceMetadata | null;
+}
+
+/** What is in a directory, in bytewise order of names. @throws the system's error */
+export function* listDirectory(path: Buffer): Generator<Listed, void> {
+	for (const { name, facts } of listFacts(path, READ_FLAGS)) {
+		// What is a link, and what could not be looked at, is looked at by itself.
+		const plain = facts.mode !== 0 && (facts.mode & constants.S_IFMT) !== constants.S_IFLNK;
+		yield { name, metadata: () => (plain ? toMetadata(facts, null) : readMetadata(childPath(path, name))) };
+	}
 }
 
 export function exists(path: Buffer): boolean {
@@ -44,10 +55,9 @@ export function exists(path: Buffer): boolean {
 
 /** An entry's metadata; null for what a backup has no place for (sockets). @throws the system's error */
 export function readMetadata(path: Buffer): SourceMetadata | null {
-	const stat = lstatSync(path, { bigint: true });
-	const type = entryType(stat);
-	if (!type) return null;
-	return toMetadata(stat, type, type === 'symlink' ? readlinkSync(path, { encoding: 'buffer' }) : null);
+	const facts = toFacts(lstatSync(path, { bigint: true }));
+	const isLink = (facts.mode & constants.S_IFMT) === constants.S_IFLNK;
+	return toMetadata(facts, isLink ? readlinkSync(path, { encoding: 'buffer' }) : null);
 }
 
 /**
@@ -57,8 +67,8 @@ export function readMetadata(path: Buffer): SourceMetadata | null {
  */
 export function openRegular(path: Buffer): { fd: number; metadata: Metadata } | null {
 	const fd = openSync(path, READ_FLAGS);
-	const stat = fstatSync(fd, { bigint: true });
-	if (stat.isFile()) return { fd, metadata: toMetadata(stat, 'file', null) };
+	const metadata = toMetadata(toFacts(fstatSync(fd, { bigint: true })), null);
+	if (metadata?.type === 'file') return { fd, metadata };
 	closeSync(fd);
 	return null;
 }
@@ -68,45 +78,61 @@ const NO_ATIME = process.getuid?.() === 0 ? constants.O_NOATIME : 0;
 /** What a file of the source is opened with. */
 export const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | NO_ATIME;
 
-function entryType(stat: BigIntStats): EntryType | null {
-	if (stat.isFile()) return 'file';
-	if (stat.isDirectory()) return 'dir';
-	if (stat.isSymbolicLink()) return 'symlink';
-	if (stat.isFIFO()) return 'fifo';
-	if (stat.isCharacterDevice()) return 'chardev';
-	if (stat.isBlockDevice()) return 'blockdev';
-	return null;
+const TYPES = new Map<number, EntryType>([
+	[constants.S_IFREG, 'file'],
+	[constants.S_IFDIR, 'dir'],
+	[constants.S_IFLNK, 'symlink'],
+	[constants.S_IFIFO, 'fifo'],
+	[constants.S_IFCHR, 'chardev'],
+	[constants.S_IFBLK, 'blockdev'],
+]);
+
+const PER_SECOND = 1_000_000_000n;
+
+function toFacts(stat: BigIntStats): Facts {
+	const { rdev, mtimeNs } = stat;
+	const below = ((mtimeNs % PER_SECOND) + PER_SECOND) % PER_SECOND;
+	return {
+		mode: Number(stat.mode),
+		uid: Number(stat.uid),
+		gid: Number(stat.gid),
+		size: Number(stat.size),
+		seconds: Number((mtimeNs - below) / PER_SECOND),
+		nanoseconds: Number(below),
+		device: Number(stat.dev),
+		major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
+		minor: Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn)),
+	};
 }
 
-function toMetadata(stat: BigIntStats, type: EntryType, link: Buffer | null): SourceMetadata {
-	const uid = Number(stat.uid);
-	const gid = Number(stat.gid);
-	const device = type === 'chardev' || type === 'blockdev' ? stat.rdev : 0n;
-	const seconds = stat.mtimeNs >= 0n ? stat.mtimeNs / 1_000_000_000n : 0n;
+function toMetadata(facts: Facts, link: Buffer | null): SourceMetadata | null {
+	const { mode, uid, gid, size, seconds, nanoseconds, device, major, minor } = facts;
+	const type = TYPES.get(mode & constants.S_IFMT);
+	if (!type) return null;
+	const isDevice = type === 'chardev' || type === 'blockdev';
 	return {
 		type,
-		mode: Number(stat.mode & 0o7777n),
+		mode: mode & 0o7777,
 		uid,
 		gid,
 		uname: name('passwd', uid),
 		gname: name('group', gid),
 		// Stock writes times before 1970 as 0, and so does tsdup: both then see the entry as unchanged.
-		mtime: Number(seconds),
-		mtimeNs: stat.mtimeNs >= 0n ? Number(stat.mtimeNs % 1_000_000_000n) : 0,
-		size: link ? link.length : type === 'file' ? Number(stat.size) : 0,
+		mtime: Math.max(seconds, 0),
+		mtimeNs: seconds >= 0 ? nanoseconds : 0,
+		size: link ? link.length : type === 'file' ? size : 0,
 		link,
-		devMajor: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)),
-		device: stat.dev,
-		devMinor: Number((device & 0xffn) | ((device >> 12n) & ~0xffn)),
+		devMajor: isDevice ? major : 0,
+		device,
+		devMinor: isDevice ? minor : 0,
 	};
 }
 
-const known = new Map<string, Buffer>();
+const known = { passwd: new Map<number, Buffer>(), group: new Map<number, Buffer>() };
 
 /** The system's name of an owner or group, from wherever it keeps them (files, LDAP, …); empty when it has none. */
 function name(database: 'passwd' | 'group', id: number): Buffer {
-	const key = `${database}/${id}`;
-	let found = known.get(key);
+	let found = known[database].get(id);
 	if (!found) {
 		try {
 			const line = execFileSync('getent', [database, String(id)], { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -114,7 +140,7 @@ function name(database: 'passwd' | 'group', id: number): Buffer {
 		} catch {
 			found = NONE;
 		}
-		known.set(key, found);
+		known[database].set(id, found);
 	}
 	return found;
 }

@@ -5,7 +5,15 @@
 import type { Entry, Metadata, SnapshotSet } from '../index/entry.js';
 import type { Index } from '../index/index.js';
 import type { Selection, SelectionEntry } from '../profile/selection.js';
-import { childPath, exists, listNames, readMetadata, type SourceMetadata, sourcePath } from './source.js';
+import {
+	childPath,
+	exists,
+	type Listed,
+	listDirectory,
+	readMetadata,
+	type SourceMetadata,
+	sourcePath,
+} from './source.js';
 
 export type Change =
 	/** `previous`: the entry at this path in the snapshot before, whatever its type; null when there was none. */
@@ -48,52 +56,67 @@ function* present(
 ): Generator<Change> {
 	if (previous && isSame(previous, metadata)) yield { kind: 'same', path, previous };
 	else yield { kind: 'stored', path, metadata, previous };
-	const former = before && previous?.type === 'dir' ? before.index.list(before.set, previous.node) : [];
+	const former = before && previous?.type === 'dir' ? listFormer(before, previous.node) : NOTHING;
 	if (metadata.type === 'dir') {
-		yield* children(source, before, path, former);
+		yield* children(source, before, path, former[Symbol.iterator]());
 	} else {
 		for (const entry of former) yield* gone(before, childPath(path, entry.name), entry);
 	}
 }
+
+/** A directory's entries in the snapshot before, a page at a time: there may be a million. */
+function* listFormer({ index, set }: Before, directory: number): Generator<Entry, void> {
+	for (let after = Buffer.alloc(0); ; ) {
+		const page = index.listAfter(set, directory, after, PAGE);
+		yield* page;
+		if (page.length < PAGE) return;
+		after = Buffer.from((page.at(-1) as Entry).name);
+	}
+}
+
+const PAGE = 1000;
+const NOTHING: Iterable<Entry> = [];
 
 /** A directory's children, now and before, merged by name. */
 function* children(
 	source: WalkSource,
 	before: Before | null,
 	parent: Buffer,
-	former: Entry[],
+	former: Iterator<Entry>,
 ): Generator<Change> {
-	let names: Buffer[];
+	const listed = listDirectory(sourcePath(source.root, parent));
+	let now: IteratorResult<Listed, void>;
 	try {
-		names = listNames(sourcePath(source.root, parent));
+		now = listed.next();
 	} catch (error) {
 		source.unreadable(parent, error);
 		return;
 	}
-	let next = 0;
-	for (const name of names) {
-		for (; next < former.length; next++) {
-			const entry = former[next] as Entry;
-			if (Buffer.compare(entry.name, name) >= 0) break;
-			yield* gone(before, childPath(parent, entry.name), entry);
+	let then = former.next();
+	for (; !now.done; now = listed.next()) {
+		const { name } = now.value;
+		for (; !then.done && Buffer.compare(then.value.name, name) < 0; then = former.next()) {
+			yield* gone(before, childPath(parent, then.value.name), then.value);
 		}
-		const candidate = former[next];
-		const previous = candidate?.name.equals(name) ? candidate : null;
-		if (previous) next++;
-		yield* child(source, before, childPath(parent, name), previous);
+		const previous = !then.done && then.value.name.equals(name) ? then.value : null;
+		if (previous) then = former.next();
+		yield* child(source, before, childPath(parent, name), now.value, previous);
 	}
-	for (const entry of former.slice(next)) yield* gone(before, childPath(parent, entry.name), entry);
+	for (; !then.done; then = former.next()) {
+		yield* gone(before, childPath(parent, then.value.name), then.value);
+	}
 }
 
 function* child(
 	source: WalkSource,
 	before: Before | null,
 	path: Buffer,
+	listed: Listed,
 	previous: Entry | null,
 ): Generator<Change> {
 	let metadata: SourceMetadata | null;
 	try {
-		metadata = readMetadata(sourcePath(source.root, path));
+		metadata = listed.metadata();
 	} catch (error) {
 		if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
 			if (previous) yield* gone(before, path, previous);
@@ -115,11 +138,11 @@ function isSelected(source: WalkSource, path: Buffer, metadata: SourceMetadata):
 	const verdict = source.selection.select(path, facts(source, path, metadata));
 	if (verdict !== 'scan') return verdict === 'include';
 	try {
-		return listNames(sourcePath(source.root, path)).some((name) => {
-			const inside = childPath(path, name);
-			const found = readMetadata(sourcePath(source.root, inside));
-			return found !== null && isSelected(source, inside, found);
-		});
+		for (const { name, metadata } of listDirectory(sourcePath(source.root, path))) {
+			const found = metadata();
+			if (found !== null && isSelected(source, childPath(path, name), found)) return true;
+		}
+		return false;
 	} catch (error) {
 		source.unreadable(path, error);
 		return false;
@@ -132,7 +155,7 @@ function facts(source: WalkSource, path: Buffer, { type, device, mtime }: Source
 		isFile: type === 'file',
 		mtime,
 		isDevice: type === 'chardev' || type === 'blockdev',
-		onOtherFilesystem: device !== source.device,
+		onOtherFilesystem: device !== Number(source.device),
 		contains: (name) => exists(sourcePath(source.root, childPath(path, name))),
 	};
 }
@@ -141,7 +164,7 @@ function facts(source: WalkSource, path: Buffer, { type, device, mtime }: Source
 function* gone(before: Before | null, path: Buffer, entry: Entry): Generator<Change> {
 	yield { kind: 'deleted', path, previous: entry };
 	if (before && entry.type === 'dir') {
-		for (const below of before.index.list(before.set, entry.node)) {
+		for (const below of listFormer(before, entry.node)) {
 			yield* gone(before, childPath(path, below.name), below);
 		}
 	}

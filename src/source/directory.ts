@@ -1,0 +1,73 @@
+/**
+ * Lists folders of the source with what lstat tells of each name, in one native call (native/directory.cc): three times as fast as
+ * Node's calls, of which each name needs one.
+ */
+import { getSystemErrorName } from 'node:util';
+import { loadAddon } from '../addon.js';
+
+/** What lstat told. All zero: it refused. */
+export interface Facts {
+	/** With the type, as in `st_mode`. */
+	readonly mode: number;
+	readonly uid: number;
+	readonly gid: number;
+	/** Bytes. */
+	readonly size: number;
+	readonly seconds: number;
+	readonly nanoseconds: number;
+	/** Number of the file system it is on. */
+	readonly device: number;
+	/** Of a device. */
+	readonly major: number;
+	readonly minor: number;
+}
+
+interface Native {
+	list(path: Buffer, flags: number): { names: Buffer; facts: Float64Array };
+}
+
+const NUL = Buffer.alloc(1);
+const NUMBERS = 9;
+
+let native: Native | undefined;
+
+/**
+ * @param flags for open(2)
+ * @returns what is in the folder, in bytewise order of names
+ * @throws the system's error, with its `code`
+ */
+export function* listFacts(path: Buffer, flags: number): Generator<{ name: Buffer; facts: Facts }, void> {
+	const { names, facts } = list(path, flags);
+	let start = 0;
+	for (let at = 0; at < facts.length; at += NUMBERS) {
+		const end = names.indexOf(0, start);
+		yield { name: names.subarray(start, end), facts: factsAt(facts, at) };
+		start = end + 1;
+	}
+}
+
+function factsAt(facts: Float64Array, at: number): Facts {
+	const number = (i: number) => facts[at + i] as number;
+	return {
+		mode: number(0),
+		uid: number(1),
+		gid: number(2),
+		size: number(3),
+		seconds: number(4),
+		nanoseconds: number(5),
+		device: number(6),
+		major: number(7),
+		minor: number(8),
+	};
+}
+
+function list(path: Buffer, flags: number): { names: Buffer; facts: Float64Array } {
+	native ??= loadAddon('directory', 'libstdc++6') as Native;
+	try {
+		return native.list(Buffer.concat([path, NUL]), flags);
+	} catch (error) {
+		const { errno } = error as NodeJS.ErrnoException;
+		if (errno === undefined) throw error;
+		throw Object.assign(error as Error, { code: getSystemErrorName(-errno), syscall: 'open' });
+	}
+}
