@@ -25,6 +25,9 @@ const BARS: readonly Bar[] = [
 	memory('full backup', 'full'),
 	memory('nothing changed', 'unchanged'),
 	memory('after an edit', 'edited'),
+	memory('a million tiny files, full', 'millionFull'),
+	memory('a million tiny files, nothing changed', 'millionUnchanged'),
+	memory('a sparse file of 20 GB', 'sparseFull'),
 	{
 		words: 'one small file, read besides the index, MiB',
 		caseName: 'cat',

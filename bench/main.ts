@@ -1,9 +1,9 @@
 /**
  * Measures tsdup against duplicity, restic and borg on the same work in the same run (docs/benchmarks.md):
  *
- *     npm run bench -- [--small] [--runs N] [--work DIR] [--write] [--foreign]
+ *     npm run bench -- [--small] [--runs N] [--work DIR] [--write] [--foreign | --scale]
  *
- * With --foreign only collections that duplicity wrote.
+ * With --foreign only collections that duplicity wrote, with --scale only sources that are hard by their size alone.
  * It fails when a result is wrong, never because a figure is slow.
  */
 import { mkdir, rm } from 'node:fs/promises';
@@ -17,6 +17,7 @@ import { measureForeign } from './foreign.js';
 import { findTools, load, machine } from './machine.js';
 import { measureMounts } from './mounts.js';
 import { CASES, type Sample } from './samples.js';
+import { measureScale } from './scale.js';
 import { tables } from './table.js';
 import type { ToolKind } from './tools/tool.js';
 import { Tsdup } from './tools/tsdup.js';
@@ -29,6 +30,7 @@ const { values: options } = parseArgs({
 		work: { type: 'string', default: join(tmpdir(), 'tsdup-bench') },
 		write: { type: 'boolean', default: false },
 		foreign: { type: 'boolean', default: false },
+		scale: { type: 'boolean', default: false },
 	},
 });
 const size = options.small ? SMALL : FULL;
@@ -55,6 +57,13 @@ async function oneRound(number: number, kinds: readonly ToolKind[]): Promise<str
 		const about = `round ${number + 1}, collections of duplicity's; load ${load()} before it`;
 		console.log(about);
 		await measureForeign({ number, size, work, dir, record });
+		await rm(dir, { recursive: true });
+		return `${about}, ${load()} after it`;
+	}
+	if (options.scale) {
+		const about = `round ${number + 1}, large sources; load ${load()} before it`;
+		console.log(about);
+		await measureScale({ number, dir, record });
 		await rm(dir, { recursive: true });
 		return `${about}, ${load()} after it`;
 	}

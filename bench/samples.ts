@@ -28,6 +28,9 @@ export const CASES = {
 	foreignNext: 'The same: `cat` of the next file; `restore --file-to-restore`',
 	foreignSizes: 'The same: `mount` and `ls -lR`; `restore` of everything',
 	foreignTree: 'The same: `mount` and `cp -a`; `restore` of everything',
+	millionFull: 'A million tiny files, full backup',
+	millionUnchanged: 'The same, nothing changed',
+	sparseFull: 'One sparse file of 20 GB, full backup',
 } as const;
 
 export type CaseName = keyof typeof CASES;
