@@ -5,16 +5,22 @@ import { backup } from '../backup/backup.js';
 import type { BackupReport } from '../backup/report.js';
 import { openProfile } from '../collection/access.js';
 import { formatSetTime, parseTime } from '../collection/times.js';
-import { UsageError } from '../errors.js';
+import { TsdupError, UsageError } from '../errors.js';
+import { type Conf, readConf } from '../profile/conf.js';
 import { findProfile } from '../profile/find.js';
 import { readRules } from '../profile/rules.js';
+import { type Position, runScript, type ScriptName } from '../profile/scripts.js';
 import { Selection } from '../profile/selection.js';
-import { count, localTime, outputOf, size } from './output.js';
+import { count, localTime, type Output, outputOf, size } from './output.js';
 
 /** duplicity's default, bytes. */
 const VOLUME_SIZE = 200 * 2 ** 20;
 
+/** Where a script stands when no batch is run. */
+const ALONE: Position = { previous: 'START', next: 'END', before: '', after: '', exit: null };
+
 interface Options {
+	scripts: boolean;
 	full?: boolean;
 	incremental?: boolean;
 	dryRun?: boolean;
@@ -26,6 +32,7 @@ export function addBackup(program: Command): void {
 		.description('back up what changed since the last backup; the first time, and when one is due, all of it')
 		.option('--full', 'back up all of it')
 		.option('--incremental', 'only what changed; fails when there is nothing to build on')
+		.option('--no-scripts', 'without the programs pre and post of the profile')
 		.option('--dry-run', 'only say what would be backed up')
 		.action(run);
 }
@@ -33,8 +40,35 @@ export function addBackup(program: Command): void {
 async function run(profile: string, options: Options, command: Command): Promise<void> {
 	const output = outputOf(command);
 	if (options.full && options.incremental) throw new UsageError('Choose one of --full and --incremental.');
-	const access = await openProfile(findProfile(profile), { create: !options.dryRun });
-	const { conf, parameters } = access;
+	const conf = await readConf(findProfile(profile));
+	if (options.dryRun || !options.scripts) return backUp(conf, options, output);
+	const failed: string[] = [];
+	const script = async (name: ScriptName, position: Position) => {
+		const code = (await runScript(conf, name, position)) ?? 0;
+		if (code !== 0) failed.push(`${name} (exit code ${code})`);
+		return code;
+	};
+	await script('pre', { ...ALONE, next: 'bkp' });
+	// As for duply, whether pre succeeds or not; and post runs whether the backup does.
+	let exit = 0;
+	try {
+		await backUp(conf, options, output);
+	} catch (error) {
+		exit = error instanceof TsdupError ? error.exit : 1;
+		throw error;
+	} finally {
+		await script('post', { ...ALONE, previous: 'bkp', exit });
+	}
+	if (failed.length > 0) {
+		throw new TsdupError(
+			`${failed.join(' and ')} of the profile ${conf.name} failed; the backup itself is complete.`,
+		);
+	}
+}
+
+async function backUp(conf: Conf, options: Options, output: Output): Promise<void> {
+	const access = await openProfile(conf.dir, { create: !options.dryRun, conf });
+	const { parameters } = access;
 	if (parameters.nonStandardNames !== null) {
 		throw new UsageError(
 			`${parameters.nonStandardNames} in DUPL_PARAMS asks for object names that tsdup reads but does not write: ` +

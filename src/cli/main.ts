@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
 	index: async () => (await import('./index-command.js')).addIndex,
 	schedule: async () => (await import('./schedule.js')).addSchedule,
 	doctor: async () => (await import('./doctor.js')).addDoctor,
+	run: async () => (await import('./run.js')).addRun,
 	completion: async () => (await import('./completion.js')).addCompletion,
 };
 
@@ -62,7 +63,14 @@ export async function main(argv: readonly string[]): Promise<number> {
 		await program.parseAsync(argv);
 		return Number(process.exitCode ?? (Output.warned ? WARNED : 0));
 	} catch (error) {
-		if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+		if (error instanceof CommanderError) {
+			const [profile, commands] = argv.slice(2).filter((argument) => !argument.startsWith('-'));
+			if (error.code === 'commander.unknownCommand' && commands !== undefined)
+				process.stderr.write(
+					`duply names the profile first, tsdup the command: tsdup run ${profile} ${commands}\n`,
+				);
+			return error.exitCode === 0 ? 0 : 2;
+		}
 		const message = error instanceof Error ? error.message : String(error);
 		process.stderr.write(`tsdup: ${message}\n`);
 		Output.log(`error: ${message}`);

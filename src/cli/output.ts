@@ -43,7 +43,7 @@ export class Output {
 		this.#clear();
 		Output.log(words);
 		if (this.json) process.stdout.write(`${JSON.stringify({ summary: object })}\n`);
-		else if (!this.#options.quiet) process.stdout.write(`${words}\n`);
+		else if (!this.#options.quiet && words !== '') process.stdout.write(`${words}\n`);
 	}
 
 	/** What is to be said of a profile before work on it begins. Its VERBOSITY holds from here on, unless -q or -v is given. */
@@ -61,6 +61,12 @@ export class Output {
 		if (this.#options.quiet) return;
 		this.#clear();
 		process.stderr.write(`${message}\n`);
+	}
+
+	/** What failed, where the command goes on. */
+	error(message: string): void {
+		this.#clear();
+		process.stderr.write(`tsdup: ${message}\n`);
 	}
 
 	warn(message: string): void {

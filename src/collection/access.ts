@@ -61,11 +61,15 @@ export interface ProfileAccess extends Access {
 
 /**
  * Reads the profile and lets what its conf exports (credentials, GNUPGHOME) into this process's environment.
+ * @param conf the profile's, if it was read already
  * @param create make the folder of a `file://` target when it is not there
  * @throws UsageError, KeyError, TargetError
  */
-export async function openProfile(dir: string, { create = false } = {}): Promise<ProfileAccess> {
-	const conf = await readConf(dir);
+export async function openProfile(
+	dir: string,
+	{ create = false, conf: known }: { create?: boolean; conf?: Conf } = {},
+): Promise<ProfileAccess> {
+	const conf = known ?? (await readConf(dir));
 	Object.assign(process.env, conf.environment);
 	const parameters = parseParameters(conf.parameters);
 	const protection = protectionOf(conf, parameters);

@@ -53,6 +53,7 @@ export const pages: Readonly<Record<string, Page>> = {
 	backup: {
 		description: [
 			'Backs up the SOURCE of the profile to its TARGET: everything the first time, and whenever a full backup is due (MAX_FULLBKP_AGE, --full-if-older-than); else what changed since the last backup.',
+			'The programs pre and post in the profile, if there are any, are run before and after it. When one fails, the backup is made all the same, and the exit status is 1.',
 			'It asks nothing, so it can run from a timer (tsdup schedule). Of two at once the second ends with exit status 5. When a run is killed, the next one removes what it left and says so. A file that cannot be read is warned of and keeps its last state in the backup; the exit status is then 3.',
 		],
 		examples: [
@@ -60,6 +61,18 @@ export const pages: Readonly<Record<string, Page>> = {
 			['tsdup backup home --full', 'backs up all, which depends on no former backup.'],
 			['tsdup backup home --dry-run', 'only counts.'],
 		],
+	},
+	run: {
+		description: [
+			"Runs duply's commands one after the other: backup, pre, bkp, post, full, incr, verify, list, status, restore, fetch, purge, purgeFull, purgeIncr, purgeAuto, cleanup. backup stands for [pre_bkp_post]; the others are the commands of tsdup of that name.",
+			'They are joined by _ (the next one runs in any case), + or _and_ (if the one before succeeded), - or _or_ (if it failed), and grouped by brackets, or _groupIn_ and _groupOut_. A command that ended with warnings has succeeded.',
+			'The exit status is that of the first command that failed; else 3 if there were warnings, else 0.',
+		],
+		examples: [
+			['tsdup run home pre+[bkp-status]_post', 'shows the status if the backup fails.'],
+			['tsdup run home fetch etc/passwd /tmp/passwd 1D', 'one command may have arguments.'],
+		],
+		seeAlso: ['duply'],
 	},
 	mount: {
 		description: [
