@@ -19,5 +19,6 @@
     { 'target_name': 'crypto', 'sources': ['crypto.cc'] },
     { 'target_name': 'directory', 'sources': ['directory.cc'] },
     { 'target_name': 'inflate', 'sources': ['inflate.cc'], 'libraries': ['-lisal'] },
+    { 'target_name': 'posix', 'sources': ['posix.cc'] },
   ],
 }

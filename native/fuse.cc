@@ -6,8 +6,9 @@
 // any time; one for an id that is not open any more (answered, interrupted, expired) is ignored. onEnd() comes once, when the
 // kernel has let go of the file system; afterwards nothing is left.
 //
-// Attributes come in `session.attributes`, eleven doubles: ino, mode with type, nlink, uid, gid, size, mtime s, mtime ns, rdev,
-// seconds that the kernel may trust the name, and the attributes. A size of NaN: only ino and mode are known.
+// Attributes come in `session.attributes`, thirteen doubles: ino, mode with type, nlink, uid, gid, size, mtime s, mtime ns, rdev,
+// seconds that the kernel may trust the name, and the attributes, blocks of 512 bytes, 1 if it has extended attributes (ACLs are
+// such). A size of NaN: only ino and mode are known. JavaScript is asked for extended attributes only of what has some.
 //
 // Directories are not opened: a listing is asked for when its reading begins, kept here until it ends, and from then on in the
 // kernel's cache, until the directory's mtime is another one.
@@ -33,14 +34,15 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 namespace {
 
-enum Operation { kLookup, kGetattr, kReadlink, kReaddir, kRead, kStatfs };
+enum Operation { kLookup, kGetattr, kReadlink, kReaddir, kRead, kStatfs, kGetxattr, kListxattr };
 
-constexpr size_t kFields = 11;
+constexpr size_t kFields = 13;
 // Requests that are read before the event loop does something else.
 constexpr int kBatch = 64;
 
@@ -109,7 +111,7 @@ fuse_entry_param EntryOf(const double* fields) {
   entry.attr.st_uid = static_cast<uid_t>(fields[3]);
   entry.attr.st_gid = static_cast<gid_t>(fields[4]);
   entry.attr.st_size = static_cast<off_t>(fields[5]);
-  entry.attr.st_blocks = (entry.attr.st_size + 511) / 512;
+  entry.attr.st_blocks = static_cast<blkcnt_t>(fields[11]);
   entry.attr.st_blksize = kPreferredRead;
   entry.attr.st_mtim.tv_sec = static_cast<time_t>(fields[6]);
   entry.attr.st_mtim.tv_nsec = static_cast<long>(fields[7]);
@@ -206,6 +208,13 @@ class Session : public std::enable_shared_from_this<Session> {
   }
   void Interrupted(uint64_t id) { interrupted_.push_back(id); }
 
+  // The kernel asks about no inode whose attributes it did not get from here.
+  fuse_entry_param Known(const double* fields) {
+    if (fields[12] == 1) with_xattrs_.insert(static_cast<fuse_ino_t>(fields[0]));
+    return EntryOf(fields);
+  }
+  bool HasXattrs(fuse_ino_t ino) const { return with_xattrs_.count(ino) > 0; }
+
   Napi::Reference<Napi::Float64Array> attributes;
   bool no_open = false;
   bool no_opendir = false;
@@ -229,6 +238,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Napi::AsyncContext context_;
   std::unordered_map<uint64_t, Open> open_;
   Listings listings_;
+  std::unordered_set<fuse_ino_t> with_xattrs_;
   std::vector<uint64_t> interrupted_;
   uint64_t next_id_ = 1;
 };
@@ -241,6 +251,8 @@ void OnInit(void* userdata, fuse_conn_info* connection) {
   session->no_opendir = (connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
   // Attributes come with every listing, whether they seem to be wanted or not: they cost nothing then.
   connection->want |= connection->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS);
+  // With default_permissions the kernel lets in by the ACLs, not by the mode alone, which is too kind where there is an ACL.
+  connection->want |= connection->capable & FUSE_CAP_POSIX_ACL;
   connection->want &= ~FUSE_CAP_READDIRPLUS_AUTO;
   connection->max_read = kMaxRead;
   connection->max_background = 64;
@@ -280,6 +292,32 @@ void OnRead(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offset, fus
   Of(request).Ask(request, kRead, ino, offset, length);
 }
 
+void OnGetxattr(fuse_req_t request, fuse_ino_t ino, const char* name, size_t size) {
+  if (Of(request).HasXattrs(ino)) {
+    Of(request).Ask(request, kGetxattr, ino, 0, size, name);
+  } else {
+    fuse_reply_err(request, ENODATA);
+  }
+}
+
+void ReplyXattr(fuse_req_t request, size_t size, const char* bytes, size_t length) {
+  if (size == 0) {
+    fuse_reply_xattr(request, length);
+  } else if (length > size) {
+    fuse_reply_err(request, ERANGE);
+  } else {
+    fuse_reply_buf(request, bytes, length);
+  }
+}
+
+void OnListxattr(fuse_req_t request, fuse_ino_t ino, size_t size) {
+  if (Of(request).HasXattrs(ino)) {
+    Of(request).Ask(request, kListxattr, ino, 0, size);
+  } else {
+    ReplyXattr(request, size, nullptr, 0);
+  }
+}
+
 void OnReaddir(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offset, fuse_file_info*) {
   Of(request).Read(request, {ino, length, offset, false});
 }
@@ -287,7 +325,7 @@ void OnReaddirplus(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offs
   Of(request).Read(request, {ino, length, offset, true});
 }
 
-// libfuse answers all that is not here with ENOSYS, which the kernel remembers: it does not ask for xattrs twice.
+// libfuse answers all that is not here with ENOSYS, which the kernel remembers.
 fuse_lowlevel_ops Operations() {
   fuse_lowlevel_ops operations{};
   operations.init = OnInit;
@@ -302,6 +340,8 @@ fuse_lowlevel_ops Operations() {
   operations.readdir = OnReaddir;
   operations.readdirplus = OnReaddirplus;
   operations.statfs = OnStatfs;
+  operations.getxattr = OnGetxattr;
+  operations.listxattr = OnListxattr;
   return operations;
 }
 
@@ -397,7 +437,7 @@ void Session::Reply(fuse_req_t request, const Part& part, const Directory& direc
       const size_t i = at - 2;
       const size_t start = i == 0 ? 0 : directory.ends[i - 1];
       name.assign(directory.names.data() + start, directory.ends[i] - start);
-      entry = EntryOf(directory.attributes.data() + i * kFields);
+      entry = Known(directory.attributes.data() + i * kFields);
     }
     const auto next = static_cast<off_t>(at + 1);
     char* const room = buffer.data() + filled;
@@ -489,14 +529,14 @@ Napi::Value MountSession(const Napi::CallbackInfo& info) {
   Method(object, "entry", [session](const Napi::CallbackInfo& call) -> Napi::Value {
     fuse_req_t request = session->Take(IdOf(call[0]));
     if (!request) return call.Env().Undefined();
-    const fuse_entry_param entry = EntryOf(session->attributes.Value().Data());
+    const fuse_entry_param entry = session->Known(session->attributes.Value().Data());
     fuse_reply_entry(request, &entry);
     return call.Env().Undefined();
   });
   Method(object, "attr", [session](const Napi::CallbackInfo& call) -> Napi::Value {
     fuse_req_t request = session->Take(IdOf(call[0]));
     if (!request) return call.Env().Undefined();
-    const fuse_entry_param entry = EntryOf(session->attributes.Value().Data());
+    const fuse_entry_param entry = session->Known(session->attributes.Value().Data());
     fuse_reply_attr(request, &entry.attr, entry.attr_timeout);
     return call.Env().Undefined();
   });
@@ -507,6 +547,12 @@ Napi::Value MountSession(const Napi::CallbackInfo& info) {
   Method(object, "data", [session](const Napi::CallbackInfo& call) -> Napi::Value {
     const auto bytes = call[1].As<Napi::Buffer<char>>();
     if (fuse_req_t request = session->Take(IdOf(call[0]))) fuse_reply_buf(request, bytes.Data(), bytes.Length());
+    return call.Env().Undefined();
+  });
+  Method(object, "xattr", [session](const Napi::CallbackInfo& call) -> Napi::Value {
+    const auto size = static_cast<size_t>(call[1].As<Napi::Number>().Int64Value());
+    const auto bytes = call[2].As<Napi::Buffer<char>>();
+    if (fuse_req_t request = session->Take(IdOf(call[0]))) ReplyXattr(request, size, bytes.Data(), bytes.Length());
     return call.Env().Undefined();
   });
   Method(object, "link", [session](const Napi::CallbackInfo& call) -> Napi::Value {

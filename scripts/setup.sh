@@ -15,7 +15,7 @@ node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.ex
 
 # To build and to mount; then what the tests compare with; then what the benchmark compares with.
 packages="g++ make python3 librsync-dev libisal-dev libfuse3-dev pkg-config libfuse2 fuse3 gnupg bash"
-packages="$packages duplicity duply python3-boto3 radosgw ceph-mon ceph-osd curl rsync rdiff openssl xxd xz-utils systemd man-db mandoc zsh fish bsdutils"
+packages="$packages duplicity duply python3-boto3 radosgw ceph-mon ceph-osd curl rsync rdiff openssl xxd xz-utils systemd man-db mandoc zsh fish bsdutils attr acl"
 [ "${1:-}" = --bench ] && packages="$packages restic borgbackup linux-source-6.1 time"
 
 missing=""
@@ -47,7 +47,7 @@ if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
 fi
 
 release=native/build/Release
-loads() { node -e 'for (const name of ["tsdup", "crypto", "frames", "directory", "inflate", "fuse"]) require(`./'$release'/${name}.node`)' 2>/dev/null; }
+loads() { node -e 'for (const name of ["tsdup", "crypto", "frames", "directory", "inflate", "fuse", "posix"]) require(`./'$release'/${name}.node`)' 2>/dev/null; }
 if ! loads || [ -n "$(find native -maxdepth 1 -type f -newer $release/inflate.node)" ]; then
 	say "building the native addon"
 	log=$(mktemp)

@@ -252,6 +252,9 @@ describe('a forged segment', () => {
 		link: null,
 		devMajor: 0,
 		devMinor: 0,
+		xattrs: null,
+		hardLink: null,
+		allocated: null,
 	};
 	const root: Metadata = { ...file, type: 'dir', mode: 0o755, size: 0 };
 	const frame: Frame = { tarOffset: 0, tarLength: 1024, offset: 50, length: 500, digest: randomBytes(32) };

@@ -46,7 +46,8 @@ class CountedTree implements FileSystem {
 		if (ino >= FIRST_FILE) size = content(this.#number(ino)).length;
 		return {
 			...{ ino, type: folder ? 'dir' : 'file', mode: folder ? 0o755 : 0o644, nlink: 1, uid: 0, gid: 0 },
-			...{ size, mtime: 1_700_000_000.123456, devMajor: 0, devMinor: 0 },
+			...{ size, allocated: size, mtime: 1_700_000_000, mtimeNs: 123_456_789, devMajor: 0, devMinor: 0 },
+			hasXattrs: false,
 		};
 	}
 
@@ -93,6 +94,16 @@ class CountedTree implements FileSystem {
 
 	async readlink(): Promise<Buffer> {
 		throw new Errno('EINVAL');
+	}
+
+	async listxattr(): Promise<Buffer[]> {
+		this.#count('xattr');
+		return [];
+	}
+
+	async getxattr(): Promise<Buffer> {
+		this.#count('xattr');
+		throw new Errno('ENODATA');
 	}
 
 	async open(ino: number): Promise<OpenFile> {

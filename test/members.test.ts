@@ -17,6 +17,10 @@ const header: TarHeader = {
 	linkname: null,
 	devMajor: 0,
 	devMinor: 0,
+	mtimeNs: null,
+	xattrs: null,
+	hardLink: null,
+	allocated: null,
 };
 
 function member(name: string, fields: Partial<TarHeader> = {}): Member {

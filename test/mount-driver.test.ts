@@ -16,7 +16,7 @@ import {
 	symlink,
 	writeFile,
 } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants as osConstants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,7 +30,16 @@ import { parseMountOptions } from '../src/mount/options.js';
 import { PathResolver } from '../src/mount/path-resolver.js';
 import { listMounts } from '../src/mount/table.js';
 import { umount } from '../src/mount/umount.js';
-import { DATA, DEEP_NAME, DEPTH, EVERY_BYTE, LONG_NAME, MANY, SyntheticTree } from './synthetic-mount.js';
+import {
+	DATA,
+	DEEP_NAME,
+	DEPTH,
+	EVERY_BYTE,
+	LONG_NAME,
+	MANY,
+	SyntheticTree,
+	XATTRS,
+} from './synthetic-mount.js';
 
 const run = promisify(execFile);
 const SCRIPT = join(import.meta.dirname, 'synthetic-mount.js');
@@ -96,7 +105,7 @@ describe('a mount shows what the file system says', () => {
 			assert.ok(names.some((listed) => listed.equals(name)));
 			assert.equal((await lstat(at(name))).isFile(), true);
 		}
-		assert.equal(names.length, 17);
+		assert.equal(names.length, 18);
 		await assert.rejects(lstat(at('absent')), fails('ENOENT'));
 	});
 
@@ -122,10 +131,9 @@ describe('a mount shows what the file system says', () => {
 		assert.equal(setuid.mode & 0o7777, 0o6755);
 		assert.deepEqual([setuid.uid, setuid.gid, setuid.nlink], [3_000_000_000, 4_000_000_000, 3]);
 		const huge = await lstat(at('huge'));
-		assert.deepEqual(
-			[huge.size, huge.blocks, huge.mtimeMs],
-			[2 ** 43 + 5, 2 ** 34 + 1, (2 ** 32 + 0.25) * 1000],
-		);
+		assert.deepEqual([huge.size, huge.blocks, huge.mtimeMs], [2 ** 43 + 5, 8, (2 ** 32 + 0.25) * 1000]);
+		const { mtimeNs } = await lstat(at('huge'), { bigint: true });
+		assert.equal(mtimeNs % 1_000_000_000n, IS_FUSE_3 ? 250_000_001n : 250_000_000n);
 		assert.equal((await lstat(at('ancient'))).mtimeMs, IS_FUSE_3 ? -5000 : 0);
 	});
 
@@ -186,12 +194,27 @@ describe('a mount shows what the file system says', () => {
 		await assert.rejects(rmdir(at('many')), fails('EROFS'));
 	});
 
-	it('no extended attributes', () => {
-		const script =
-			'import os, sys\ntry: os.getxattr(sys.argv[1], "user.x")\nexcept OSError as e: print(e.errno)';
-		const { stdout } = spawnSync('python3', ['-c', script, join(mountpoint, 'data')], { encoding: 'utf8' });
-		// ENOTSUP, which the kernel remembers; else ENODATA each time.
-		assert.equal(stdout, IS_FUSE_3 ? '95\n' : '61\n');
+	it('extended attributes and ACLs byte for byte, ENODATA for those that are not there', () => {
+		const script = [
+			'import os, sys, json',
+			'def get(path, name):',
+			'	try: return os.getxattr(path, name, follow_symlinks=False).hex()',
+			'	except OSError as e: return e.errno',
+			'os.chdir(sys.argv[1])',
+			'names = os.listxattr("attributes")',
+			'print(json.dumps([[[name, get("attributes", name)] for name in names], os.listxattr("data"),',
+			'	get("data", "user.x"), get("attributes", "user.x"), get("link", "user.x"), get(".", "trusted.x"),',
+			'	get("data", "system.posix_acl_access")]))',
+		];
+		const { stdout } = spawnSync('python3', ['-c', script.join('\n'), mountpoint], { encoding: 'utf8' });
+		const { ENODATA } = osConstants.errno;
+		assert.deepEqual(JSON.parse(stdout), [
+			XATTRS.map(([name, value]) => [name, value.toString('hex')]),
+			[],
+			...[ENODATA, ENODATA, ENODATA, ENODATA, ENODATA],
+		]);
+		const acl = spawnSync('getfacl', ['-nc', join(mountpoint, 'attributes')], { encoding: 'utf8' });
+		assert.equal(acl.stdout, 'user::rw-\nuser:1234:r--\ngroup::r--\nmask::r--\nother::---\n\n');
 	});
 
 	it('everything else while one read is slow', async () => {

@@ -29,10 +29,25 @@ export const DEPTH = 15;
 export const MANY = 5000;
 export const DATA = content(5_000_000);
 
+/** user::rw-, user:1234:r--, group::r--, mask::r--, other::---, as the kernel has it. */
+const ACL = Buffer.from(
+	'0200000001000600ffffffff02000400d204000004000400ffffffff10000400ffffffff20000000ffffffff',
+	'hex',
+);
+/** Of the file `attributes`. */
+export const XATTRS: readonly [string, Buffer][] = [
+	['user.empty', Buffer.alloc(0)],
+	['user.größte', Buffer.alloc(60_000, 'x')],
+	['user.zeros', Buffer.from([0, 0xff, 0])],
+	['trusted.overlay', Buffer.from('y')],
+	['system.posix_acl_access', ACL],
+];
+
 interface Node {
 	attributes: Attributes;
 	children?: Map<string, Node>;
 	target?: Buffer;
+	xattrs?: [string, Buffer][];
 	read?: (offset: number, length: number) => Promise<Buffer>;
 }
 
@@ -71,7 +86,7 @@ export class SyntheticTree implements FileSystem {
 				'huge',
 				this.#add(
 					'file',
-					{ size: 2 ** 43 + 5, mtime: 2 ** 32 + 0.25 },
+					{ size: 2 ** 43 + 5, mtime: 2 ** 32, mtimeNs: 250_000_001, allocated: 4096 },
 					{ read: async (offset, n) => Buffer.alloc(Math.min(n, 2 ** 43 + 5 - offset), 7) },
 				),
 			],
@@ -79,6 +94,10 @@ export class SyntheticTree implements FileSystem {
 			[
 				'broken',
 				this.#add('file', { size: 9 }, { read: () => Promise.reject(new TsdupError('vol7 is damaged')) }),
+			],
+			[
+				'attributes',
+				this.#add('file', { hasXattrs: true }, { xattrs: XATTRS.map(([name, value]) => [name, value]) }),
 			],
 			['short', this.#add('file', { size: 9 }, { read: async () => Buffer.alloc(4) })],
 			['slow', this.#add('file', { size: 4 }, { read: () => sleep(1500, Buffer.from('slow')) })],
@@ -104,6 +123,9 @@ export class SyntheticTree implements FileSystem {
 			gid: 0,
 			size: 0,
 			mtime: 1_286_199_338,
+			mtimeNs: 0,
+			allocated: attributes.size ?? 0,
+			hasXattrs: false,
 			devMajor: 0,
 			devMinor: 0,
 		};
@@ -144,6 +166,16 @@ export class SyntheticTree implements FileSystem {
 
 	async readlink(ino: number): Promise<Buffer> {
 		return this.#node(ino).target ?? Buffer.alloc(0);
+	}
+
+	async listxattr(ino: number): Promise<Buffer[]> {
+		return (this.#node(ino).xattrs ?? []).map(([name]) => Buffer.from(name));
+	}
+
+	async getxattr(ino: number, name: Buffer): Promise<Buffer> {
+		const found = this.#node(ino).xattrs?.find((xattr) => name.equals(Buffer.from(xattr[0])));
+		if (!found) throw new Errno('ENODATA');
+		return found[1];
 	}
 
 	async open(ino: number): Promise<OpenFile> {

@@ -17,9 +17,11 @@ import test, { after } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { DamageError } from '../src/errors.js';
+import { extraRecords, NO_EXTRAS } from '../src/volume/extras.js';
 import { endOfArchive, padding, type TarEntry, tarHeader } from '../src/volume/tar.js';
 import type { TarHeader } from '../src/volume/tar-header.js';
 import { readTar } from '../src/volume/tar-reader.js';
+import { encodeXattrs } from '../src/volume/xattrs.js';
 
 const fixtures = join(import.meta.dirname, '../../test/fixtures');
 const temporary = mkdtempSync(join(tmpdir(), 'tsdup-tar-'));
@@ -49,9 +51,9 @@ function withoutSlashes(name: Buffer): Buffer {
 	return Buffer.from(name.toString('latin1').replace(/\/+$/, ''), 'latin1');
 }
 
-/** The members as Python's tarfile lists them, too. */
+/** The members as Python's tarfile lists them, too; without what tsdup alone keeps. */
 function listing(members: Read[]): object[] {
-	return members.map(({ header, offset, body }) => ({
+	return members.map(({ header: { mtimeNs, xattrs, hardLink, allocated, ...header }, offset, body }) => ({
 		...header,
 		name: (header.type === 'dir' ? withoutSlashes(header.name) : header.name).toString('hex'),
 		uname: header.uname.toString('hex'),
@@ -514,4 +516,47 @@ test('no bytes make it hang, crash, or give more than there is', async () => {
 		}),
 		{ numRuns: 200 },
 	);
+});
+
+test('extras come back as they were written, byte for byte', async () => {
+	const xattrs = encodeXattrs([
+		{ name: Buffer.from('user.100%=sure'), value: Buffer.from('a=b\n') },
+		{ name: Buffer.from([...Buffer.from('user.'), 0xe4, 0x0a, 0xff]), value: Buffer.from([0, 255, 10, 0]) },
+		{ name: Buffer.from('user.empty'), value: Buffer.alloc(0) },
+		{ name: Buffer.from('user.long'), value: Buffer.alloc(65536, '9 path=x\n') },
+		{ name: Buffer.from('user.charset'), value: Buffer.from('21 hdrcharset=BINARY\n') },
+	]);
+	const extras = { xattrs, hardLink: 2 ** 52 - 1, allocated: 4096 };
+	const name = Buffer.from('snapshot/ü');
+	const tar = tarHeader({ ...entry, name, mtimeNs: 1_000, extras: extraRecords(extras) });
+	const header = await onlyHeader(tar);
+	assert.deepEqual({ ...header, ...extras, mtimeNs: 1_000, name }, header);
+	const script = `
+import io, sys, tarfile
+for t in tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read()), encoding='utf-8', errors='surrogateescape'):
+    print(t.name, t.mtime, len(t.pax_headers), len(t.pax_headers['SCHILY.xattr.user.long']))`;
+	const run = spawnSync('/usr/bin/python3', ['-c', script], { input: tar, env: { PYTHONUTF8: '1' } });
+	assert.equal(run.stdout.toString(), 'snapshot/ü 1700000000.000001 9 65536\n', run.stderr.toString());
+});
+
+test('extras that no file can have are left out, and the entry is good without them', async () => {
+	const header = async (...records: [string, string][]) => {
+		const { name, mtimeNs, xattrs, hardLink, allocated } = await onlyHeader(
+			Buffer.concat([pax('x', ...records), archived('snapshot/x', Buffer.alloc(0))]),
+		);
+		assert.equal(name.toString(), 'snapshot/x');
+		return { mtimeNs, xattrs, hardLink, allocated };
+	};
+	assert.deepEqual(await header(['TSDUP.link', '-1'], ['TSDUP.allocated', '1e3']), NO_EXTRAS);
+	assert.deepEqual(
+		await header(['TSDUP.link', '99999999999999999'], ['mtime', '1.x'.slice(0, 2)]),
+		NO_EXTRAS,
+	);
+	for (const name of ['security.selinux', 'user.', 'system.nfs4_acl', `user.${'x'.repeat(251)}`, 'user.\0']) {
+		assert.deepEqual(await header([`SCHILY.xattr.${name}`, 'value']), NO_EXTRAS, name);
+	}
+	const many = Array.from({ length: 15 }, (_, i): [string, string] => {
+		return [`SCHILY.xattr.user.${i}`, 'x'.repeat(60_000)];
+	});
+	assert.deepEqual(await header(...many), NO_EXTRAS);
 });

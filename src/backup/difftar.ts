@@ -9,6 +9,7 @@ import type { Metadata } from '../index/entry.js';
 import { type Extent, volumeId } from '../index/extents.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { ObjectWriter, Target } from '../target/target.js';
+import { extraRecords } from '../volume/extras.js';
 import type { StoredVolume } from '../volume/frame.js';
 import { endOfArchive, padding, type TarEntry, tarHeader } from '../volume/tar.js';
 import { VolumeWriter } from '../volume/writer.js';
@@ -72,7 +73,11 @@ export class Difftar {
 		const volume = await this.#volume(place);
 		volume.end = place;
 		const name = entryName(kind, path, metadata, piece);
-		await volume.writer.write(tarHeader(tarEntry(name, metadata, body.length)));
+		const entry = tarEntry(name, metadata, body.length);
+		// The first piece says it all.
+		const header =
+			piece && piece.number > 1 ? { ...entry, extras: [] } : { ...entry, ...nanoseconds(metadata) };
+		await volume.writer.write(tarHeader(header));
 		const offset = volume.writer.tarLength;
 		if (body.length > 0) {
 			await volume.writer.write(body);
@@ -153,12 +158,18 @@ function entryName(
 	return Buffer.concat([Buffer.from(`${kind}/`), name, Buffer.from(tail)]);
 }
 
+/** Not in sigtars: stock compares their times with the source's, and the record would double the size of most entries. */
+function nanoseconds(metadata: Metadata | null): { mtimeNs?: number } {
+	return metadata?.mtimeNs ? { mtimeNs: metadata.mtimeNs } : {};
+}
+
 /** The header of an entry; of a deleted one (no metadata) everything is zero. */
 export function tarEntry(name: Buffer, metadata: Metadata | null, size: number): TarEntry {
 	if (!metadata) {
 		return { name, type: 'file', size, mode: 0, uid: 0, gid: 0, uname: NONE, gname: NONE, mtime: 0 };
 	}
 	const { type, mode, uid, gid, uname, gname, mtime, link, devMajor, devMinor } = metadata;
+	const extras = extraRecords(metadata);
 	return {
 		name,
 		type,
@@ -172,5 +183,6 @@ export function tarEntry(name: Buffer, metadata: Metadata | null, size: number):
 		devMajor,
 		devMinor,
 		...(link ? { linkname: link } : {}),
+		...(extras.length > 0 ? { extras } : {}),
 	};
 }

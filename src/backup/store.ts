@@ -5,10 +5,12 @@
 import { closeSync } from 'node:fs';
 import type { Content } from '../content/content.js';
 import { DamageError, MissingObjectError, TsdupError } from '../errors.js';
+import type { Metadata } from '../index/entry.js';
 import type { ReadFile } from '../rsync/read.js';
 import { openRegular, sourcePath } from '../source/source.js';
 import type { Before, Change } from '../source/walk.js';
 import { reason, shown } from '../source/words.js';
+import { readXattrs } from '../source/xattrs.js';
 import { type Basis, isSameContent, storeFile, storeMetadata, storeRead } from './file.js';
 import type { Counts, Reporter } from './report.js';
 import type { SetWriter } from './set-writer.js';
@@ -51,7 +53,8 @@ export class Store {
 			if (!(await this.#storeFile(change, read))) return;
 			writer.touched(previous?.type === 'file' ? 'changed' : 'new', path);
 		} else {
-			await writer.addPlain(path, change.metadata);
+			const absolute = sourcePath(this.#options.source, path);
+			await writer.addPlain(path, this.#withXattrs(path, change.metadata, absolute));
 			if (previous?.type === 'file') writer.touched('deleted', path);
 		}
 		if (previous) this.#options.counts.changedEntries++;
@@ -66,7 +69,8 @@ export class Store {
 		const { writer, reporter, counts } = this.#options;
 		if (read) {
 			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
-			const stored = await storeRead(writer.difftar, path, seen, read, basis);
+			const metadata = this.#withXattrs(path, seen, sourcePath(this.#options.source, path));
+			const stored = await storeRead(writer.difftar, path, metadata, read, basis);
 			await writer.add(path, stored.metadata, stored.content, stored.signature);
 			counts.bytesRead += seen.size;
 			return true;
@@ -74,7 +78,8 @@ export class Store {
 		const file = this.#open(path);
 		if (!file) return false;
 		try {
-			const { fd, metadata } = file;
+			const { fd } = file;
+			const metadata = this.#withXattrs(path, file.metadata, fd);
 			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
 			const same = basis && previous && isSameContent(previous, metadata);
 			const stored = same
@@ -95,6 +100,15 @@ export class Store {
 		} finally {
 			closeSync(file.fd);
 		}
+	}
+
+	/** @param file where the attributes are read */
+	#withXattrs(path: Buffer, metadata: Metadata, file: Buffer | number): Metadata {
+		const { xattrs, left } = readXattrs(file);
+		for (const { name, error } of left) {
+			this.#warn(path, `is backed up without its extended attributes (${name})`, error);
+		}
+		return xattrs ? { ...metadata, xattrs } : metadata;
 	}
 
 	#open(path: Buffer): ReturnType<typeof openRegular> {

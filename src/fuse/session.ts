@@ -7,7 +7,16 @@ import { constants } from 'node:os';
 import { loadAddon } from '../addon.js';
 
 /** What the kernel asks for; the order is native/fuse.cc's. */
-export const OPERATIONS = ['lookup', 'getattr', 'readlink', 'readdir', 'read', 'statfs'] as const;
+export const OPERATIONS = [
+	'lookup',
+	'getattr',
+	'readlink',
+	'readdir',
+	'read',
+	'statfs',
+	'getxattr',
+	'listxattr',
+] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 export interface Request {
@@ -18,8 +27,9 @@ export interface Request {
 	readonly ino: number;
 	/** Of a read; bytes. */
 	readonly offset: number;
+	/** Of a read or a question about extended attributes; bytes. */
 	readonly length: number;
-	/** Of a lookup. */
+	/** Of a lookup, or of an extended attribute. */
 	readonly name: Buffer | undefined;
 }
 
@@ -39,6 +49,10 @@ export interface Attr {
 	readonly mtimeNs: number;
 	/** As in `st_rdev`. */
 	readonly rdev: number;
+	/** Units of 512 bytes, as in `st_blocks`. */
+	readonly blocks: number;
+	/** Whether `getxattr` and `listxattr` are asked for it. */
+	readonly hasXattrs: boolean;
 	/** Seconds. */
 	readonly entryTimeout: number;
 	readonly attrTimeout: number;
@@ -67,6 +81,7 @@ interface NativeSession {
 	error(id: number, errno: number): void;
 	data(id: number, bytes: Buffer): void;
 	link(id: number, target: Buffer): void;
+	xattr(id: number, size: number, bytes: Buffer): void;
 	listing(id: number, names: Buffer, ends: Uint32Array, attributes: Float64Array): void;
 	space(id: number, blockSize: number, blocks: number, files: number): void;
 	expire(ms: number): number[];
@@ -74,7 +89,7 @@ interface NativeSession {
 	forget(folder: number, name: Buffer): void;
 }
 
-const FIELDS = 11;
+const FIELDS = 13;
 
 let native: Native | undefined;
 
@@ -131,6 +146,11 @@ export class Session {
 		this.#native.link(id, target);
 	}
 
+	/** To `getxattr`: the value; to `listxattr`: names, each ended by a NUL. Answers ERANGE where `request.length` has no room. */
+	xattr(request: Request, bytes: Buffer): void {
+		this.#native.xattr(request.id, request.length, bytes);
+	}
+
 	/** To `readdir`: all entries but `.` and `..`. The kernel keeps them until it sees another mtime of the directory. */
 	listing(id: number, entries: readonly { name: Buffer; attr: Attr }[]): void {
 		const ends = new Uint32Array(entries.length);
@@ -180,4 +200,6 @@ function fill(fields: Float64Array, at: number, attr: Attr): void {
 	fields[at + 8] = attr.rdev;
 	fields[at + 9] = attr.entryTimeout;
 	fields[at + 10] = attr.attrTimeout;
+	fields[at + 11] = attr.blocks;
+	fields[at + 12] = attr.hasXattrs ? 1 : 0;
 }

@@ -1,10 +1,11 @@
 /** One path in a snapshot, as the index knows it. */
+import type { Extras } from '../volume/extras.js';
 import type { Extent } from './extents.js';
 
 export type EntryType = 'file' | 'dir' | 'symlink' | 'fifo' | 'chardev' | 'blockdev';
 
 /** What a tar header says of an entry, besides its size: a sigtar's header does not say that. */
-export interface Header {
+export interface Header extends Extras {
 	readonly type: EntryType;
 	/** Permission bits, 0 to 0o7777. */
 	readonly mode: number;
@@ -15,8 +16,6 @@ export interface Header {
 	readonly gname: Buffer;
 	/** Seconds. */
 	readonly mtime: number;
-	/** Nanoseconds below the second; null when not known. */
-	readonly mtimeNs: number | null;
 	/** A symlink's target. */
 	readonly link: Buffer | null;
 	readonly devMajor: number;

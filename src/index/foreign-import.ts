@@ -202,10 +202,13 @@ function headerOf(m: MemberMetadata): Header {
 		uname: m.uname,
 		gname: m.gname,
 		mtime: m.mtime,
-		mtimeNs: null,
+		mtimeNs: m.mtimeNs,
 		link: m.link,
 		devMajor: m.devMajor,
 		devMinor: m.devMinor,
+		xattrs: m.xattrs,
+		hardLink: m.hardLink,
+		allocated: m.allocated,
 	};
 }
 

@@ -10,7 +10,7 @@ import { decodeExtents, type Extent } from './extents.js';
 import { openDatabase } from './schema.js';
 
 const STAT = `v.type, v.mode, v.uid, v.gid, v.mtime, v.mtime_ns AS mtimeNs, v.size, v.dev_major AS devMajor,
-	v.dev_minor AS devMinor`;
+	v.dev_minor AS devMinor, v.xattrs, v.hard_link AS hardLink, v.allocated`;
 const METADATA = `${STAT}, v.uname, v.gname, v.link`;
 /** Files of a directory that are asked for at once. */
 const FOLLOWING = 256;

@@ -115,8 +115,12 @@ CREATE TABLE versions (
 	sig_volume INTEGER,            -- where its rsync signature lies: sigtar, offset, length
 	sig_offset INTEGER,
 	sig_length INTEGER,
+	xattrs BLOB,                   -- see volume/xattrs.ts; NULL: none, or not known
+	hard_link INTEGER,             -- entries of a snapshot with the same number are one file; NULL: one name, or not known
+	allocated INTEGER,             -- bytes on disk of a file with holes; NULL: no holes, or not known
 	PRIMARY KEY (node, chain, first)
 ) WITHOUT ROWID;
+CREATE INDEX versions_by_link ON versions (hard_link, chain) WHERE hard_link IS NOT NULL;
 -- A backup run that has begun and whose segment is not known to be on the target.
 CREATE TABLE runs (
 	time INTEGER PRIMARY KEY,

@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { DamageError } from '../errors.js';
 import { FRAME_LENGTH, type StoredVolume } from '../volume/frame.js';
+import { decodeXattrs, encodeXattrs, type Xattr } from '../volume/xattrs.js';
 import type { Metadata, SignatureRef } from './entry.js';
 import type { Extent } from './extents.js';
 
@@ -71,6 +72,9 @@ function toJson(line: SegmentLine): object {
 				...(m.type === 'file' ? { size: m.size } : {}),
 				...(m.link ? { link: toText(m.link) } : {}),
 				...(m.devMajor || m.devMinor ? { dev: [m.devMajor, m.devMinor] } : {}),
+				...(m.xattrs ? { xattrs: decodeXattrs(m.xattrs).map(xattrToJson) } : {}),
+				...(m.hardLink === null ? {} : { hardLink: m.hardLink }),
+				...(m.allocated === null ? {} : { allocated: m.allocated }),
 				...(line.extents.length ? { extents: numbers(line.extents) } : {}),
 				...(line.delta ? { delta: numbers(line.delta) } : {}),
 				...(line.signature
@@ -111,6 +115,9 @@ function fromJson(json: any): SegmentLine {
 				link,
 				devMajor: json.dev ? natural(json.dev[0], MOST_32_BITS) : 0,
 				devMinor: json.dev ? natural(json.dev[1], MOST_32_BITS) : 0,
+				xattrs: json.xattrs === undefined ? null : encodeXattrs(json.xattrs.map(xattrFromJson)),
+				hardLink: json.hardLink === undefined ? null : natural(json.hardLink),
+				allocated: json.allocated === undefined ? null : natural(json.allocated),
 			},
 			extents: extents(json.extents ?? []),
 			delta: json.delta ? extents(json.delta) : null,
@@ -169,6 +176,14 @@ function toText(bytes: Buffer): Bytes {
 function fromText(value: Bytes): Buffer {
 	if (typeof value === 'string') return Buffer.from(value, 'utf8');
 	return Buffer.from(String(value.b64), 'base64');
+}
+
+function xattrToJson({ name, value }: Xattr): [Bytes, string] {
+	return [toText(name), value.toString('base64')];
+}
+
+function xattrFromJson([name, value]: [Bytes, unknown]): Xattr {
+	return { name: fromText(name), value: Buffer.from(String(value), 'base64') };
 }
 
 function integer(value: unknown): number {

@@ -55,7 +55,7 @@ export class SetImport {
 		);
 		this.#addVersion = db.prepare(
 			`INSERT OR REPLACE INTO versions
-			VALUES (?, ?, ?, ${STILL_SHOWN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			VALUES (?, ?, ?, ${STILL_SHOWN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		);
 		db.prepare(
 			'INSERT INTO sets (id, time, kind, start, chain, key_header, session_key) VALUES (?, ?, ?, ?, ?, ?, ?)',
@@ -89,6 +89,9 @@ export class SetImport {
 			signature?.volume ?? null,
 			signature?.offset ?? null,
 			signature?.length ?? null,
+			h.xattrs,
+			h.hardLink,
+			h.allocated,
 		);
 	}
 

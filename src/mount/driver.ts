@@ -20,8 +20,14 @@ export interface Attributes {
 	gid: number;
 	/** Bytes; of a symlink the length of its target. */
 	size: number;
-	/** Seconds since 1970, may have a fraction. */
+	/** Seconds since 1970. */
 	mtime: number;
+	/** Nanoseconds from there, 0 to 999999999. */
+	mtimeNs: number;
+	/** Bytes on disk: of a file with holes fewer than its size. */
+	allocated: number;
+	/** Whether there are extended attributes or ACLs. */
+	hasXattrs: boolean;
 	/** Of devices; 0 for all else. */
 	devMajor: number;
 	devMinor: number;
@@ -57,6 +63,10 @@ export interface FileSystem {
 	/** All entries but `.` and `..`. */
 	readdir(ino: number): Promise<DirectoryEntry[]>;
 	readlink(ino: number): Promise<Buffer>;
+	/** Names of the extended attributes; ACLs are among them, as in listxattr(2). */
+	listxattr(ino: number): Promise<Buffer[]>;
+	/** @throws Errno ENODATA when there is none of this name */
+	getxattr(ino: number, name: Buffer): Promise<Buffer>;
 	open(ino: number): Promise<OpenFile>;
 	/** `length` bytes from `offset`; fewer only where the file ends. */
 	read(handle: number, offset: number, length: number): Promise<Buffer>;

@@ -6,6 +6,7 @@
 import { TsdupError } from '../errors.js';
 import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
 import type { FileReader, Snapshots } from '../snapshots/snapshots.js';
+import { decodeXattrs, type Xattr } from '../volume/xattrs.js';
 import { type Attributes, type DirectoryEntry, Errno, type FileSystem, type OpenFile } from './driver.js';
 import { type Changed, Folders, type Name, type Shown } from './folders.js';
 import { isOwn, MOST_COLLECTIONS, placeOf } from './inodes.js';
@@ -117,6 +118,22 @@ export class SnapshotFileSystem implements FileSystem {
 		return link;
 	}
 
+	async listxattr(ino: number): Promise<Buffer[]> {
+		return this.#xattrs(ino).map(({ name }) => name);
+	}
+
+	async getxattr(ino: number, name: Buffer): Promise<Buffer> {
+		const found = this.#xattrs(ino).find((xattr) => xattr.name.equals(name));
+		if (!found) throw new Errno('ENODATA');
+		return found.value;
+	}
+
+	#xattrs(ino: number): Xattr[] {
+		if (isOwn(ino)) return [];
+		const place = this.#place(ino);
+		return place.node === LINK ? [] : decodeXattrs(this.#entry(place).xattrs);
+	}
+
 	async open(ino: number): Promise<OpenFile> {
 		const place = this.#place(ino);
 		const entry = this.#entry(place);
@@ -220,5 +237,19 @@ function attributes(ino: number, entry: ListedEntry, size: number): Attributes {
 	// A backup doesn't record a symlink's mode; Linux shows all of them as 0777.
 	const mode = type === 'symlink' ? 0o777 : entry.mode;
 	// 1 also for directories: subdirectories are not counted, and `find` takes 1 as just that.
-	return { ino, type, mode, nlink: 1, uid, gid, size, mtime, devMajor, devMinor };
+	return {
+		ino,
+		type,
+		mode,
+		nlink: 1,
+		uid,
+		gid,
+		size,
+		allocated: entry.allocated ?? size,
+		mtime,
+		mtimeNs: entry.mtimeNs ?? 0,
+		devMajor,
+		devMinor,
+		hasXattrs: entry.xattrs !== null,
+	};
 }

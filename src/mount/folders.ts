@@ -61,8 +61,9 @@ export class Folders {
 		if (folder === undefined) throw new Errno('ENOENT');
 		const newest =
 			folder === 'all' ? undefined : (this.#changed.get(folder) ?? folder.snapshots.sets().at(-1)?.time);
-		const mtime = newest ?? 0;
-		return { ...OWN, ino, type: 'dir', mode: 0o755, nlink: 1, size: 0, mtime };
+		const mtime = Math.floor(newest ?? 0);
+		const mtimeNs = Math.floor(((newest ?? 0) - mtime) * 1e9);
+		return { ...OWN, ino, type: 'dir', mode: 0o755, nlink: 1, size: 0, allocated: 0, mtime, mtimeNs };
 	}
 
 	/** The symlink to a snapshot. */
@@ -75,7 +76,19 @@ export class Folders {
 		const size = target.length;
 		return {
 			target,
-			attributes: { ...OWN, ino, type: 'symlink', mode: 0o777, nlink: 1, size, mtime: set.time },
+			attributes: {
+				...OWN,
+				...{
+					ino,
+					type: 'symlink',
+					mode: 0o777,
+					nlink: 1,
+					size,
+					allocated: size,
+					mtime: set.time,
+					mtimeNs: 0,
+				},
+			},
 		};
 	}
 
@@ -125,4 +138,10 @@ export class Folders {
 const LATEST = 'latest';
 
 /** What folders and links that tsdup makes have in common. */
-const OWN = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, devMajor: 0, devMinor: 0 };
+const OWN = {
+	uid: process.getuid?.() ?? 0,
+	gid: process.getgid?.() ?? 0,
+	devMajor: 0,
+	devMinor: 0,
+	hasXattrs: false,
+};

@@ -4,11 +4,12 @@
  * stderr with path and cause; who throws an `Errno` has logged what there is to say.
  */
 import { constants } from 'node:os';
-import type { Callback, Operations } from 'fuse-native';
+import type { Callback, Operations, XattrSignal } from 'fuse-native';
 import { withDeadline } from './deadline.js';
 import { Errno, type FileSystem } from './driver.js';
 import type { PathResolver } from './path-resolver.js';
 import { LISTED, toStat } from './stat.js';
+import type { ShownXattrs } from './xattrs.js';
 
 /** Milliseconds; newer kernels can be told to abort a mount that leaves a request unanswered for 30 s. */
 const DEADLINE = 25_000;
@@ -25,9 +26,7 @@ export function operationsOf(fs: FileSystem, resolver: PathResolver): Operations
 			answer('stat', path, resolver.resolve(path), callback, (attributes) => callback(0, toStat(attributes)));
 		},
 
-		readdir() {
-			throw new Error('readdir is answered by the override of _op_readdir');
-		},
+		readdir: overridden,
 
 		readlink(path, callback) {
 			const target = resolver.resolve(path).then(async ({ ino }) => {
@@ -82,9 +81,43 @@ export function operationsOf(fs: FileSystem, resolver: PathResolver): Operations
 			answer('statfs', path, fs.statfs(), callback, (space) => callback(0, toStatFs(space)));
 		},
 
-		getxattr(_path, _name, _position, callback) {
-			callback(-constants.errno.ENODATA);
-		},
+		getxattr: overridden,
+		listxattr: overridden,
+	};
+}
+
+/** fuse-native calls an operation only if there is one. */
+function overridden(): never {
+	throw new Error('this is answered by the override of its _op_ method');
+}
+
+/** In place of fuse-native's own `_op_getxattr` and `_op_listxattr`, which take names for text and write past the room. */
+export function xattrsOf(
+	shown: ShownXattrs,
+	resolver: PathResolver,
+): {
+	get(signal: XattrSignal, path: string, name: string, room: Buffer): void;
+	list(signal: XattrSignal, path: string, room: Buffer): void;
+} {
+	const reply = (signal: XattrSignal, path: string, room: Buffer, work: (ino: number) => Promise<Buffer>) => {
+		const { buffer, length } = room;
+		const fail = (error: number) => signal(error, buffer);
+		answer(
+			'read attributes of',
+			path,
+			resolver.resolve(path).then(({ ino }) => work(ino)),
+			fail,
+			(bytes) => {
+				if (length > 0 && bytes.length > length) return fail(-constants.errno.ERANGE);
+				// Without room they ask for the length.
+				if (length > 0) bytes.copy(room);
+				signal(bytes.length, buffer);
+			},
+		);
+	};
+	return {
+		get: (signal, path, name, room) => reply(signal, path, room, (ino) => shown.get(ino, Buffer.from(name))),
+		list: (signal, path, room) => reply(signal, path, room, (ino) => shown.list(ino)),
 	};
 }
 

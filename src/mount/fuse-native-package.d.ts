@@ -44,8 +44,13 @@ declare module 'fuse-native' {
 		): void;
 		release(path: string, handle: number, callback: Callback): void;
 		statfs(path: string, callback: Callback<[StatFs?]>): void;
-		getxattr(path: string, name: string, position: number, callback: Callback): void;
+		/** Must be there for the overrides below to be called. */
+		getxattr(): void;
+		listxattr(): void;
 	}
+
+	/** Answers with what is to be returned to the kernel, a length or a negative errno, and the buffer of the question. */
+	export type XattrSignal = (result: number, buffer: ArrayBufferLike) => void;
 
 	class Fuse {
 		constructor(mountpoint: string, operations: Operations, options: { timeout: false });
@@ -53,6 +58,8 @@ declare module 'fuse-native' {
 		/** The argument for libfuse, `-oWORD,WORD=VALUE`. */
 		protected _fuseOptions(): string;
 		/** `stats` are C `struct stat`s as `getStatArray` lays them out, one for each name. */
+		protected _op_getxattr(signal: XattrSignal, path: string, name: string, value: Buffer): void;
+		protected _op_listxattr(signal: XattrSignal, path: string, list: Buffer): void;
 		protected _op_readdir(signal: Callback<[string[]?, Uint32Array[]?]>, path: string): void;
 	}
 

@@ -11,8 +11,9 @@ import type Fuse from 'fuse-native';
 import { TsdupError } from '../errors.js';
 import { detach } from './detach.js';
 import type { Driver, FileSystem, Mounted, MountOptions } from './driver.js';
-import { operationsOf, readdirOf } from './fuse-native-operations.js';
+import { operationsOf, readdirOf, xattrsOf } from './fuse-native-operations.js';
 import { PathResolver } from './path-resolver.js';
+import { ShownXattrs } from './xattrs.js';
 
 /**
  * Seconds that the kernel trusts names and attributes; libfuse 2 has one value for the whole mount.
@@ -38,6 +39,7 @@ export const fuseNative: Driver = {
 		const { default: Fuse } = await load();
 		const resolver = new PathResolver(fs);
 		const readdir = readdirOf(fs, resolver);
+		const xattrs = xattrsOf(new ShownXattrs(fs, options), resolver);
 		class TsdupFuse extends Fuse {
 			protected override _fuseOptions(): string {
 				return `-o${mountWords(options).join(',')}`;
@@ -45,6 +47,14 @@ export const fuseNative: Driver = {
 
 			protected override _op_readdir(...args: Parameters<typeof readdir>): void {
 				readdir(...args);
+			}
+
+			protected override _op_getxattr(...args: Parameters<typeof xattrs.get>): void {
+				xattrs.get(...args);
+			}
+
+			protected override _op_listxattr(...args: Parameters<typeof xattrs.list>): void {
+				xattrs.list(...args);
 			}
 		}
 		const fuse = new TsdupFuse(mountpoint, operationsOf(fs, resolver), { timeout: false });

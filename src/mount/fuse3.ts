@@ -15,6 +15,7 @@ import {
 } from './driver.js';
 import { ReadAhead } from './read-ahead.js';
 import { encodeDevice, S_IFMT } from './stat.js';
+import { ShownXattrs } from './xattrs.js';
 
 /** Seconds that the kernel trusts a folder in which snapshots come and go: that somebody looks there is how new ones are found. */
 const FOLDER_TRUST = 10;
@@ -73,12 +74,14 @@ class Server {
 	readonly #options: MountOptions;
 	readonly #files: LRUCache<number, Promise<OpenFile>>;
 	#readAhead: ReadAhead | undefined;
+	readonly #xattrs: ShownXattrs;
 	/** What is being worked on, for the log. */
 	readonly #waiting = new Map<number, Request>();
 
 	constructor(fs: FileSystem, options: MountOptions) {
 		this.#fs = fs;
 		this.#options = options;
+		this.#xattrs = new ShownXattrs(fs, options);
 		this.#files = new LRUCache({
 			max: OPEN_FILES,
 			dispose: (file) => {
@@ -105,7 +108,8 @@ class Server {
 		}
 	}
 
-	async #answer({ operation, id, ino, offset, length, name }: Request, session: Session): Promise<void> {
+	async #answer(request: Request, session: Session): Promise<void> {
+		const { operation, id, ino, offset, length, name } = request;
 		const fs = this.#fs;
 		switch (operation) {
 			case 'lookup':
@@ -127,6 +131,10 @@ class Server {
 				if (offset === 0 && bytes.length < length) await this.#ahead(session).read(ino);
 				return;
 			}
+			case 'getxattr':
+				return session.xattr(request, await this.#xattrs.get(ino, name as Buffer));
+			case 'listxattr':
+				return session.xattr(request, await this.#xattrs.list(ino));
 			case 'statfs': {
 				const { blockSize, blocks, files } = await fs.statfs();
 				return session.space(id, blockSize, blocks, files);
@@ -163,7 +171,6 @@ class Server {
 	/** @param parent the directory that names the entry; `getattr` knows none */
 	#attr(attributes: Attributes, parent = attributes.ino): Attr {
 		const { uid, gid, umask } = this.#options;
-		const seconds = Math.floor(attributes.mtime);
 		const trust = (ino: number) => (this.#fs.isFixed(ino) ? TRUST : FOLDER_TRUST);
 		return {
 			ino: attributes.ino,
@@ -172,9 +179,11 @@ class Server {
 			uid: uid ?? attributes.uid,
 			gid: gid ?? attributes.gid,
 			size: attributes.size,
-			mtime: seconds,
-			mtimeNs: Math.round((attributes.mtime - seconds) * 1e9),
+			mtime: attributes.mtime,
+			mtimeNs: attributes.mtimeNs,
 			rdev: encodeDevice(attributes.devMajor, attributes.devMinor),
+			blocks: Math.ceil(attributes.allocated / 512),
+			hasXattrs: attributes.hasXattrs,
 			entryTimeout: trust(parent),
 			attrTimeout: trust(attributes.ino),
 		};
@@ -195,6 +204,8 @@ function unknown(ino: number, mode: number): Attr {
 		rdev: 0,
 		entryTimeout: 0,
 		attrTimeout: 0,
+		blocks: 0,
+		hasXattrs: false,
 	};
 }
 

@@ -20,7 +20,7 @@ const PREFERRED_READ = 131_072;
  */
 export function toStat(attributes: Attributes): Stat {
 	// fuse-native carries unsigned milliseconds: there is nothing before 1970.
-	const time = Math.max(0, Math.floor(attributes.mtime * 1000));
+	const time = Math.max(0, attributes.mtime * 1000 + Math.floor(attributes.mtimeNs / 1e6));
 	return {
 		mode: S_IFMT[attributes.type] | attributes.mode,
 		nlink: attributes.nlink,
@@ -29,7 +29,7 @@ export function toStat(attributes: Attributes): Stat {
 		rdev: encodeDevice(attributes.devMajor, attributes.devMinor),
 		size: attributes.size,
 		blksize: PREFERRED_READ,
-		blocks: Math.ceil(attributes.size / 512),
+		blocks: Math.ceil(attributes.allocated / 512),
 		atime: time,
 		mtime: time,
 		ctime: time,

@@ -3,20 +3,12 @@
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-	chmodSync,
-	closeSync,
-	constants,
-	lchownSync,
-	lutimesSync,
-	openSync,
-	renameSync,
-	symlinkSync,
-	utimesSync,
-} from 'node:fs';
+import { chmodSync, closeSync, constants, lchownSync, openSync, renameSync, symlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TsdupError } from '../errors.js';
 import type { Entry } from '../index/entry.js';
+import { setTimes, setXattr } from '../posix/calls.js';
+import { decodeXattrs, needsRoot } from '../volume/xattrs.js';
 
 /** A symlink, fifo or device. @throws the system's error; devices need root */
 export function makeSpecial(path: Buffer, entry: Entry): void {
@@ -58,12 +50,22 @@ export function applyMetadata(path: Buffer, entry: Entry): string[] {
 		);
 	}
 	if (entry.type === 'symlink') {
-		attempt('time', () => lutimesSync(path, entry.mtime, entry.mtime));
+		setXattrs(path, entry, attempt);
 	} else {
+		// Before the mode, which may forbid to write them. Giving a file away has taken its capabilities, so after the owner.
+		setXattrs(path, entry, attempt);
 		attempt('mode', () => chmodSync(path, entry.mode));
-		attempt('time', () => utimesSync(path, entry.mtime, entry.mtime));
 	}
+	attempt('time', () => setTimes(path, entry.mtime, entry.mtimeNs ?? 0));
 	return problems;
+}
+
+function setXattrs(path: Buffer, entry: Entry, attempt: (what: string, act: () => void) => void): void {
+	const isRoot = process.getuid?.() === 0;
+	for (const { name, value } of decodeXattrs(entry.xattrs)) {
+		if (!isRoot && needsRoot(name)) continue;
+		attempt(`the extended attribute ${name}`, () => setXattr(path, name, value));
+	}
 }
 
 const ids = new Map<string, number>();

@@ -125,6 +125,9 @@ function toMetadata(facts: Facts, link: Buffer | null): SourceMetadata | null {
 		devMajor: isDevice ? major : 0,
 		device,
 		devMinor: isDevice ? minor : 0,
+		xattrs: null,
+		hardLink: null,
+		allocated: null,
 	};
 }
 

@@ -3,9 +3,10 @@
  * of something longer. Pure; the input is not trusted.
  */
 import { DamageError } from '../errors.js';
+import type { Extras } from './extras.js';
 import type { TarHeader } from './tar-header.js';
 
-export interface MemberMetadata {
+export interface MemberMetadata extends Extras {
 	readonly type: 'file' | 'dir' | 'symlink' | 'fifo' | 'chardev' | 'blockdev';
 	/** Permission bits, 0 to 0o7777. */
 	readonly mode: number;
@@ -111,11 +112,13 @@ function parsePiece(header: TarHeader, digits: Buffer): number {
 
 function parseMetadata(header: TarHeader): MemberMetadata {
 	const { type, mode, uid, gid, uname, gname, mtime, linkname, devMajor, devMinor } = header;
+	const { mtimeNs, xattrs, hardLink, allocated } = header;
 	if (type === 'link' || type === 'other') return refuse(header, 'is of a type that duplicity never writes');
 	if (linkname && (linkname.length === 0 || linkname.includes(0))) {
 		return refuse(header, 'is a symlink without a possible target');
 	}
-	return { type, mode, uid, gid, uname, gname, mtime, link: linkname, devMajor, devMinor };
+	const extras = { mtimeNs, xattrs, hardLink, allocated };
+	return { type, mode, uid, gid, uname, gname, mtime, link: linkname, devMajor, devMinor, ...extras };
 }
 
 function refuse(header: TarHeader, problem: string): never {

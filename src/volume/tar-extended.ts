@@ -3,6 +3,7 @@
  * follow) and GNU's long names. The tar reader collects them here and gets the whole header of each entry. Pure; the input
  * is not trusted. Values are bytes, so that it makes no difference whether PAX calls them UTF-8 or BINARY.
  */
+import { isExtra, readExtras } from './extras.js';
 import type { Fail, TarHeader } from './tar-header.js';
 
 /** Longest body of a PAX header, bytes: Python holds it in memory too, and no path needs more. */
@@ -10,7 +11,7 @@ const MAX_PAX = 1 << 20;
 /** Longest name, link target or owner name, bytes: 16 times what Linux takes for a path. */
 const MAX_TEXT = 64 << 10;
 
-/** Vendors' keywords, access times and the like say nothing that a backup needs. */
+/** Besides tsdup's own (extras.ts). Other vendors' keywords, access times and the like say nothing that a backup needs. */
 const KEYWORDS: ReadonlySet<string> = new Set([
 	'path',
 	'linkpath',
@@ -81,6 +82,8 @@ export class ExtendedHeaders {
 			gid: number('gid', header.gid),
 			size: number('size', header.size),
 			mtime: number('mtime', header.mtime),
+			mtimeNs: nanoseconds(records.get('mtime')),
+			...readExtras(records),
 		};
 	}
 
@@ -96,7 +99,8 @@ export class ExtendedHeaders {
 				this.#fail('an extended header has a record that is none');
 			}
 			const keyword = body.toString('latin1', start, equals);
-			if (KEYWORDS.has(keyword)) this.#set(records, keyword, body.subarray(equals + 1, end - 1));
+			if (KEYWORDS.has(keyword) || isExtra(keyword))
+				this.#set(records, keyword, body.subarray(equals + 1, end - 1));
 			at = end;
 		}
 	}
@@ -114,6 +118,12 @@ export class ExtendedHeaders {
 			? number
 			: this.#fail(`an extended header has a ${keyword} that is no number`);
 	}
+}
+
+/** What stands behind the point of a time: null when there is no point. */
+function nanoseconds(time: Buffer | undefined): number | null {
+	const digits = /^[0-9]+\.([0-9]{1,9})/.exec(time?.toString('latin1') ?? '')?.[1];
+	return digits === undefined ? null : Number(digits.padEnd(9, '0'));
 }
 
 function untilNul(body: Buffer): Buffer {

@@ -3,13 +3,15 @@
  * calls this for each entry and applies what extended headers say to it. Pure; the input is not trusted.
  */
 
+import type { Extras } from './extras.js';
+
 /** Bytes of a block. */
 export const BLOCK = 512;
 
 /** `link` is a hard link; `other` is anything that is not listed. Neither is ever written by duplicity. */
 export type TarType = 'file' | 'dir' | 'symlink' | 'fifo' | 'chardev' | 'blockdev' | 'link' | 'other';
 
-export interface TarHeader {
+export interface TarHeader extends Extras {
 	/** Bytes as they stand in the archive: with the kind (`snapshot/…`), and perhaps a slash after a directory's. */
 	readonly name: Buffer;
 	readonly type: TarType;
@@ -82,6 +84,10 @@ export function parseHeader(bytes: Buffer, at: number, fail: Fail): { header: Ta
 		linkname: type === 'symlink' || type === 'link' ? text(bytes, at + 157, 100) : null,
 		devMajor: device ? natural(bytes, at + 329, 8, fail) : 0,
 		devMinor: device ? natural(bytes, at + 337, 8, fail) : 0,
+		mtimeNs: null,
+		xattrs: null,
+		hardLink: null,
+		allocated: null,
 	};
 	return { header, flag };
 }

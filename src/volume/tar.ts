@@ -4,6 +4,7 @@
  */
 
 import { isAscii, isUtf8 } from 'node:buffer';
+import type { PaxRecord } from './extras.js';
 
 const BLOCK = 512;
 /** Python's tarfile ends an archive on a multiple of this. */
@@ -33,6 +34,10 @@ export interface TarEntry {
 	readonly gname: string | Buffer;
 	/** Whole seconds since 1970; negative is written as 0, as duplicity does. */
 	readonly mtime: number;
+	/** Nanoseconds from there, which stock cuts off; absent: 0. */
+	readonly mtimeNs?: number;
+	/** PAX records that stock passes over. */
+	readonly extras?: readonly PaxRecord[];
 	/** Target of a symlink. */
 	readonly linkname?: Buffer;
 	readonly devMajor?: number;
@@ -53,8 +58,9 @@ export function tarHeader(entry: TarEntry): Buffer {
 		...numberRecord('uid', entry.uid, 7),
 		...numberRecord('gid', entry.gid, 7),
 		...numberRecord('size', entry.size, 11),
-		...numberRecord('mtime', mtime, 11),
+		...timeRecord(mtime, entry.mtimeNs ?? 0),
 	];
+	const extras = entry.extras ?? [];
 	const device = entry.type === 'chardev' || entry.type === 'blockdev';
 	const block = ustarBlock(TYPE_FLAGS[entry.type], entry.name, entry.size, {
 		mode: entry.mode & 0o7777,
@@ -70,7 +76,7 @@ export function tarHeader(entry: TarEntry): Buffer {
 		writeOctal(block, 337, 7, entry.devMinor ?? 0);
 	}
 	writeChecksum(block);
-	return records.length === 0 ? block : Buffer.concat([paxHeader(records), block]);
+	return records.length + extras.length === 0 ? block : Buffer.concat([paxHeader(records, extras), block]);
 }
 
 /** The zeros after an entry's content of `length` bytes, up to the next block. */
@@ -84,11 +90,6 @@ export function endOfArchive(tarLength: number): Buffer {
 	return Buffer.alloc(Math.ceil(end / RECORD) * RECORD - tarLength);
 }
 
-interface PaxRecord {
-	readonly keyword: string;
-	readonly value: Buffer;
-}
-
 function textRecord(keyword: string, value: Buffer, room: number): PaxRecord[] {
 	return value.length > room || !isAscii(value) ? [{ keyword, value }] : [];
 }
@@ -97,19 +98,39 @@ function numberRecord(keyword: string, value: number, digits: number): PaxRecord
 	return value >= 8 ** digits ? [{ keyword, value: Buffer.from(String(value)) }] : [];
 }
 
-function paxHeader(records: PaxRecord[]): Buffer {
+function timeRecord(seconds: number, nanoseconds: number): PaxRecord[] {
+	if (nanoseconds === 0) return numberRecord('mtime', seconds, 11);
+	const value = `${seconds}.${String(nanoseconds).padStart(9, '0')}`;
+	return [{ keyword: 'mtime', value: Buffer.from(value) }];
+}
+
+function paxHeader(records: PaxRecord[], extras: readonly PaxRecord[]): Buffer {
 	const binary = records.some(({ value }) => !isUtf8(value));
 	const charset = { keyword: 'hdrcharset', value: Buffer.from('BINARY') };
-	const body = Buffer.concat((binary ? [charset, ...records] : records).map(paxRecord));
-	const zeros = { mode: 0, uid: 0, gid: 0, mtime: 0 };
-	const block = ustarBlock(PAX_FLAG, Buffer.from('././@PaxHeader'), body.length, zeros);
-	writeChecksum(block);
-	return Buffer.concat([block, body, padding(body.length)]);
+	const body = Buffer.concat([...(binary ? [charset] : []), ...records, ...extras].map(paxRecord));
+	const header = Buffer.alloc(BLOCK + Math.ceil(body.length / BLOCK) * BLOCK);
+	paxBlock(body.length).copy(header);
+	body.copy(header, BLOCK);
+	return header;
 }
+
+/** The header block of an extended header: only its length makes a difference, and most have the time alone. */
+function paxBlock(length: number): Buffer {
+	let block = paxBlocks.get(length);
+	if (!block) {
+		block = ustarBlock(PAX_FLAG, PAX_NAME, length, { mode: 0, uid: 0, gid: 0, mtime: 0 });
+		writeChecksum(block);
+		if (length <= BLOCK) paxBlocks.set(length, block);
+	}
+	return block;
+}
+
+const PAX_NAME = Buffer.from('././@PaxHeader');
+const paxBlocks = new Map<number, Buffer>();
 
 /** `LENGTH keyword=value\n`, where LENGTH counts the whole record with its own digits. */
 function paxRecord({ keyword, value }: PaxRecord): Buffer {
-	const rest = Buffer.concat([Buffer.from(` ${keyword}=`), value, Buffer.from('\n')]);
+	const rest = Buffer.concat([Buffer.from(` ${keyword}=`, 'latin1'), value, Buffer.from('\n')]);
 	let length = rest.length;
 	while (length !== rest.length + String(length).length) length = rest.length + String(length).length;
 	return Buffer.concat([Buffer.from(String(length)), rest]);
