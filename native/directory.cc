@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -22,9 +23,15 @@ namespace {
 
 // All zero when lstat refused: whoever wants to know why asks again.
 struct Facts {
-  double mode, uid, gid, size, seconds, nanoseconds, device, major, minor;
+  double mode, uid, gid, size, seconds, nanoseconds, device, major, minor, names, file;
 };
 constexpr size_t kFacts = sizeof(Facts) / sizeof(double);
+
+// As src/source/source.ts makes it of Node's numbers: 52 bits, which a double holds.
+double FileNumber(const struct stat& found) {
+  const uint64_t number = static_cast<uint64_t>(found.st_ino) ^ (static_cast<uint64_t>(found.st_dev) * 0x9e3779b97f4a7c15ULL);
+  return static_cast<double>(number & ((1ULL << 52) - 1));
+}
 
 struct CloseFolder {
   void operator()(DIR* folder) const { closedir(folder); }
@@ -68,7 +75,8 @@ Napi::Value List(const Napi::CallbackInfo& info) {
              static_cast<double>(found.st_gid),            static_cast<double>(found.st_size),
              static_cast<double>(found.st_mtim.tv_sec),    static_cast<double>(found.st_mtim.tv_nsec),
              static_cast<double>(found.st_dev),            static_cast<double>(major(found.st_rdev)),
-             static_cast<double>(minor(found.st_rdev))};
+             static_cast<double>(minor(found.st_rdev)),    static_cast<double>(found.st_nlink),
+             FileNumber(found)};
     }
     at++;
   }

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Attributes, assertSameToRsync, attributesOf } from './attributes.js';
@@ -79,6 +79,11 @@ async function mounted(act: () => void): Promise<void> {
 	}
 }
 
+/** Of the files with holes: bytes on disk. */
+function allocated(root: string): number[] {
+	return ['holes', 'hole'].map((name) => lstatSync(join(root, name)).blocks * 512);
+}
+
 before(async () => {
 	profile(box, 'p', `SOURCE='${source}'\nTARGET='file://${target}'\nGPG_PW='${PASSPHRASE}'\n`);
 	mkdirSync(source);
@@ -101,6 +106,10 @@ before(async () => {
 		setfattr -n user.root -v 1 .
 		echo secret >forbidden; setfattr -n user.x -v y forbidden; chmod 400 forbidden
 		ln -s plain link; mkfifo fifo
+		echo several names >names-1; ln names-1 names-2; ln names-1 folder/names-0; ln fifo folder/fifo
+		echo alone >name
+		truncate -s 5M holes; printf data | dd of=holes bs=1 seek=3000000 conv=notrunc status=none
+		truncate -s 2M hole
 	`);
 	if (process.getuid?.() === 0) {
 		shell(`
@@ -122,6 +131,9 @@ before(async () => {
 		setfacl -x u:1234 attributes; setfacl -k folder
 		printf changed | dd of=big bs=1 seek=1000000 conv=notrunc status=none
 		touch -d '2022-02-03 04:05:06.000000001' big folder
+		echo more >>names-2; ln names-1 folder/names-3; ln name name-2; rm folder/fifo
+		touch -d '2022-02-03 04:05:06.000000002' names-1
+		printf data | dd of=holes bs=1 seek=1000000 conv=notrunc status=none
 	`);
 	await backup();
 	await assertStockVerifies();
@@ -129,20 +141,26 @@ before(async () => {
 after(() => box.remove());
 
 test('the source has what the others are about', () => {
-	const { xattrs, acls, times } = (snapshots[0] as Snapshot).attributes;
+	const { xattrs, acls, times, links } = (snapshots[0] as Snapshot).attributes;
 	assert.match(xattrs, /user\.100%.*=0x3d0a/);
 	assert.match(acls, /default:user:1234:rwx/);
 	assert.match(times, /\.1000000\d\d$/m);
+	assert.equal(links, '2 ./fifo ./folder/fifo\n3 ./folder/names-0 ./names-1 ./names-2');
+	assert.equal(
+		snapshots[1]?.attributes.links,
+		'4 ./folder/names-0 ./folder/names-3 ./names-1 ./names-2\n2 ./name ./name-2',
+	);
 	assert.notDeepEqual(snapshots[0]?.attributes, snapshots[1]?.attributes);
 });
 
-test('a mount shows nanoseconds, extended attributes and ACLs', async () => {
+test('a mount shows nanoseconds, extended attributes, ACLs and hard links', async () => {
 	await mounted(() => {
 		for (const snapshot of snapshots) {
 			const folder = join(mountpoint, folderOf(snapshot));
 			assertSameTree(describeTree(Buffer.from(folder)), snapshot.tree, folderOf(snapshot));
 			assert.deepEqual(attributesOf(folder), snapshot.attributes);
 		}
+		assert.deepEqual(allocated(join(mountpoint, 'latest')), allocated(source));
 		assertSameToRsync(source, join(mountpoint, 'latest'));
 	});
 });
@@ -155,6 +173,7 @@ test('restore and fetch bring them back', async () => {
 		assert.deepEqual(attributesOf(to), snapshot.attributes);
 	}
 	assertSameToRsync(source, join(box.dir, 'restored-1'));
+	assert.deepEqual(allocated(join(box.dir, 'restored-1')), allocated(source));
 	await run('fetch', 'p', 'attributes', join(box.dir, 'fetched'));
 	const dump = (path: string) =>
 		execFileSync('getfattr', ['-d', '-m', '-', '--only-values', path]).toString('hex');

@@ -52,6 +52,7 @@ export class Index {
 	readonly #bodyBefore: Database.Statement;
 	readonly #signature: Database.Statement;
 	readonly #following: Database.Statement;
+	readonly #names: Database.Statement;
 
 	constructor(path: string) {
 		this.db = openDatabase(path);
@@ -87,6 +88,10 @@ export class Index {
 		this.#signature = this.db.prepare(
 			`SELECT v.sig_volume AS volume, v.sig_offset AS offset, v.sig_length AS length
 			FROM versions v WHERE v.node = ? AND ${SHOWN}`,
+		);
+		this.#names = this.db.prepare(
+			`SELECT count(*) AS names, min(v.node) AS first FROM versions v WHERE v.hard_link = ? AND ${SHOWN}
+			AND v.type = ? AND v.mode = ? AND v.uid = ? AND v.gid = ? AND v.mtime = ? AND v.mtime_ns IS ? AND v.size IS ?`,
 		);
 		this.#following = this.db.prepare(
 			`SELECT n.id AS node, v.size, v.extents
@@ -190,6 +195,15 @@ export class Index {
 			)
 			.all(id) as Frame[];
 		return { ...row, frames };
+	}
+
+	/** How many names an entry's file has in a set, and the first of their nodes. @param entry with a `hardLink` */
+	names(set: SnapshotSet, entry: ListedEntry): { names: number; first: number } {
+		const { hardLink, type, mode, uid, gid, mtime, mtimeNs, size } = entry;
+		return this.#names.get(
+			...[hardLink, set.chain, set.time, set.time],
+			...[type, mode, uid, gid, mtime, mtimeNs, size],
+		) as { names: number; first: number };
 	}
 
 	/** What `df` shows: entries and bytes of the newest version of everything in a set. */

@@ -5,7 +5,8 @@
  */
 import { TsdupError } from '../errors.js';
 import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
-import type { FileReader, Snapshots } from '../snapshots/snapshots.js';
+import { ROOT_NODE } from '../index/entry.js';
+import type { FileReader, Names, Snapshots } from '../snapshots/snapshots.js';
 import { decodeXattrs, type Xattr } from '../volume/xattrs.js';
 import { type Attributes, type DirectoryEntry, Errno, type FileSystem, type OpenFile } from './driver.js';
 import { type Changed, Folders, type Name, type Shown } from './folders.js';
@@ -107,7 +108,10 @@ export class SnapshotFileSystem implements FileSystem {
 			return [...this.#folders.names(ino).values()].map((name) => this.#listed(name));
 		}
 		const { shown, set, node, base } = this.#place(ino);
-		return shown.snapshots.listStat(set, node).map((entry) => listed(entry.name, base + entry.node, entry));
+		const { snapshots } = shown;
+		return snapshots
+			.listStat(set, node)
+			.map((entry) => listed(entry.name, base, entry, snapshots.names(set, entry)));
 	}
 
 	async readlink(ino: number): Promise<Buffer> {
@@ -165,7 +169,7 @@ export class SnapshotFileSystem implements FileSystem {
 	async #attributes({ shown: collection, set, base }: Located, entry: Entry): Promise<Attributes> {
 		const size =
 			entry.size ?? (await this.#orEio(describe(entry, set), () => collection.snapshots.size(set, entry)));
-		return attributes(base + entry.node, entry, size);
+		return attributes(base, entry, size, collection.snapshots.names(set, entry));
 	}
 
 	async release(handle: number): Promise<void> {
@@ -200,7 +204,7 @@ export class SnapshotFileSystem implements FileSystem {
 			const { attributes } = this.#folders.link(ino, place.shown, set as SnapshotSet);
 			return { name: bytes, ino, type: 'symlink', attributes };
 		}
-		return listed(bytes, ino, this.#entry(place));
+		return listed(bytes, place.base, this.#entry(place), ONE);
 	}
 
 	/** @throws Errno ESTALE when its snapshot has gone */
@@ -223,25 +227,31 @@ export class SnapshotFileSystem implements FileSystem {
 const LINK = 0;
 
 /** What a listing tells of an entry. */
-function listed(name: Buffer, ino: number, entry: ListedEntry): DirectoryEntry {
+function listed(name: Buffer, base: number, entry: ListedEntry, names: Names): DirectoryEntry {
 	const { type, size } = entry;
-	return { name, ino, type, attributes: size === null ? null : attributes(ino, entry, size) };
+	const known = size === null ? null : attributes(base, entry, size, names);
+	return { name, ino: base + names.first, type, attributes: known };
 }
+
+/** The root has no other name. */
+const ONE: Names = { names: 1, first: ROOT_NODE };
 
 function describe(entry: Entry, set: SnapshotSet): string {
 	return `${entry.name.toString()} of ${new Date(set.time * 1000).toISOString()}`;
 }
 
-function attributes(ino: number, entry: ListedEntry, size: number): Attributes {
+/** @param base added to a node's number to make an inode */
+function attributes(base: number, entry: ListedEntry, size: number, { names, first }: Names): Attributes {
 	const { type, uid, gid, mtime, devMajor, devMinor } = entry;
 	// A backup doesn't record a symlink's mode; Linux shows all of them as 0777.
 	const mode = type === 'symlink' ? 0o777 : entry.mode;
-	// 1 also for directories: subdirectories are not counted, and `find` takes 1 as just that.
 	return {
-		ino,
+		// All names of a file have one inode.
+		ino: base + first,
 		type,
 		mode,
-		nlink: 1,
+		// 1 for directories: subdirectories are not counted, and `find` takes 1 as just that.
+		nlink: names,
 		uid,
 		gid,
 		size,

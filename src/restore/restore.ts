@@ -2,11 +2,21 @@
  * Writes an entry of a snapshot, with everything below it, into the file system. Nothing that exists is overwritten; what
  * cannot be restored is reported and the rest goes on. Contents come first, then a directory's own metadata.
  */
-import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, unlinkSync, writeSync } from 'node:fs';
+import {
+	closeSync,
+	linkSync,
+	lstatSync,
+	mkdirSync,
+	openSync,
+	readdirSync,
+	unlinkSync,
+	writeSync,
+} from 'node:fs';
 import { DamageError, TsdupError, UsageError } from '../errors.js';
 import type { Entry, SnapshotSet } from '../index/entry.js';
 import type { Snapshots } from '../snapshots/snapshots.js';
 import { applyMetadata, makeSpecial } from './metadata.js';
+import { endSparsely, writeSparsely } from './sparse.js';
 
 /** Bytes read at once: a few frames. */
 const CHUNK = 4 * 2 ** 20;
@@ -35,7 +45,7 @@ export async function restore(
 ): Promise<RestoreReport> {
 	refuseToOverwrite(destination, entry);
 	const report: RestoreReport = { entries: 0, bytes: 0, problems: [], exit: 0 };
-	await restoreEntry({ snapshots, set, report }, entry, destination);
+	await restoreEntry({ snapshots, set, report, links: new Map() }, entry, destination);
 	return report;
 }
 
@@ -43,10 +53,13 @@ interface Job {
 	snapshots: Snapshots;
 	set: SnapshotSet;
 	report: RestoreReport;
+	/** By the node that stands for a file with several names: its first one here, and how many are still to come. */
+	links: Map<number, { path: Buffer; left: number }>;
 }
 
 async function restoreEntry(job: Job, entry: Entry, path: Buffer): Promise<void> {
 	try {
+		if (entry.hardLink !== null && linked(job, entry, path)) return;
 		if (entry.type === 'dir') await restoreDirectory(job, entry, path);
 		else if (entry.type === 'file') await restoreFile(job, entry, path);
 		else makeSpecial(path, entry);
@@ -56,6 +69,33 @@ async function restoreEntry(job: Job, entry: Entry, path: Buffer): Promise<void>
 		const reason = error instanceof Error ? error.message : String(error);
 		complain(job.report, path, reason, error instanceof TsdupError ? error.exit : new TsdupError('').exit);
 	}
+}
+
+/**
+ * Makes a further name of a file that is restored already. Its metadata are there, too.
+ * @returns false when this is its first name, or the system refuses: then it becomes a file of its own
+ */
+function linked({ snapshots, set, report, links }: Job, entry: Entry, path: Buffer): boolean {
+	const { names, first } = snapshots.names(set, entry);
+	if (names === 1) return false;
+	const before = links.get(first);
+	if (!before) {
+		links.set(first, { path, left: names - 1 });
+		return false;
+	}
+	before.left--;
+	if (before.left === 0) links.delete(first);
+	try {
+		linkSync(before.path, path);
+	} catch (error) {
+		// The first name could not be restored; or a file system without hard links, or with a limit.
+		if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+			complain(report, path, `is a file of its own: ${(error as Error).message}`, METADATA_LOST);
+		}
+		return false;
+	}
+	report.entries++;
+	return true;
 }
 
 function complain(report: RestoreReport, path: Buffer, reason: string, exit: number): void {
@@ -79,10 +119,12 @@ async function restoreFile(job: Job, entry: Entry, path: Buffer): Promise<void> 
 		for (let offset = 0; offset < reader.size; ) {
 			const bytes = await reader.read(offset, CHUNK);
 			if (bytes.length === 0) throw new DamageError('The backup holds less of this file than it should.');
-			writeFully(fd, bytes);
+			if (entry.allocated === null) writeFully(fd, bytes);
+			else writeSparsely(fd, bytes, offset);
 			offset += bytes.length;
 			job.report.bytes += bytes.length;
 		}
+		if (entry.allocated !== null) endSparsely(fd, reader.size);
 	} catch (error) {
 		// What came back is no whole file, and must not look like one.
 		unlinkSync(path);

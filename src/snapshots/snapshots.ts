@@ -2,6 +2,7 @@
  * The read-only tree of one collection: which snapshots there are, what is in them, and what is in a file.
  * Restore, listing and the mount are thin adapters of this; nothing of FUSE or of a terminal is in here.
  */
+import { LRUCache } from 'lru-cache';
 import type { Content } from '../content/content.js';
 import type { Resolver } from '../content/resolver.js';
 import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
@@ -11,6 +12,11 @@ import type { Index } from '../index/index.js';
 export interface Totals {
 	readonly files: number;
 	readonly bytes: number;
+}
+
+export interface Names {
+	readonly names: number;
+	readonly first: number;
 }
 
 export interface WholeFile {
@@ -26,6 +32,7 @@ export class Snapshots {
 	#byId: ReadonlyMap<number, SnapshotSet> = new Map();
 	#version: number | undefined;
 	readonly #totals = new Map<number, Totals>();
+	readonly #names = new LRUCache<string, Names>({ max: 10_000 });
 
 	/** Shows the sets that the index knows at this moment, until `reload`. */
 	constructor(index: Index, content: Content, resolver: Resolver) {
@@ -121,6 +128,22 @@ export class Snapshots {
 			if (bytes) files.push({ node: file.node, bytes });
 		}
 		return files;
+	}
+
+	/**
+	 * Hard links: how many names the entry's file has in the snapshot, and the node of the first of them, which stands for the file.
+	 * Names belong together if the backup saw them as one file and they have the same metadata, so also the same content.
+	 */
+	names(set: SnapshotSet, entry: ListedEntry): Names {
+		if (entry.hardLink === null) return { names: 1, first: entry.node };
+		const { hardLink, type, mode, uid, gid, mtime, mtimeNs, size } = entry;
+		const key = [set.time, hardLink, type, mode, uid, gid, mtime, mtimeNs, size].join();
+		let names = this.#names.get(key);
+		if (!names) {
+			names = this.#index.names(set, entry);
+			this.#names.set(key, names);
+		}
+		return names;
 	}
 
 	/** Entries and bytes in a snapshot. */

@@ -20,6 +20,10 @@ export interface Facts {
 	/** Of a device. */
 	readonly major: number;
 	readonly minor: number;
+	/** As in `st_nlink`. */
+	readonly names: number;
+	/** The same for all names of a file and for those only: the inode, with bits above it that differ from file system to file system. */
+	readonly file: number;
 }
 
 interface Native {
@@ -27,7 +31,7 @@ interface Native {
 }
 
 const NUL = Buffer.alloc(1);
-const NUMBERS = 9;
+const NUMBERS = 11;
 
 let native: Native | undefined;
 
@@ -58,6 +62,8 @@ function factsAt(facts: Float64Array, at: number): Facts {
 		device: number(6),
 		major: number(7),
 		minor: number(8),
+		names: number(9),
+		file: number(10),
 	};
 }
 

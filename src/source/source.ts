@@ -12,6 +12,7 @@ import {
 	readlinkSync,
 } from 'node:fs';
 import type { EntryType, Metadata } from '../index/entry.js';
+import { firstHole } from '../posix/calls.js';
 import { type Facts, listFacts } from './directory.js';
 
 const NONE = Buffer.alloc(0);
@@ -67,8 +68,9 @@ export function readMetadata(path: Buffer): SourceMetadata | null {
  */
 export function openRegular(path: Buffer): { fd: number; metadata: Metadata } | null {
 	const fd = openSync(path, READ_FLAGS);
-	const metadata = toMetadata(toFacts(fstatSync(fd, { bigint: true })), null);
-	if (metadata?.type === 'file') return { fd, metadata };
+	const stat = fstatSync(fd, { bigint: true });
+	const metadata = toMetadata(toFacts(stat), null);
+	if (metadata?.type === 'file') return { fd, metadata: { ...metadata, allocated: allocated(fd, stat) } };
 	closeSync(fd);
 	return null;
 }
@@ -102,11 +104,13 @@ function toFacts(stat: BigIntStats): Facts {
 		device: Number(stat.dev),
 		major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
 		minor: Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn)),
+		names: Number(stat.nlink),
+		file: Number(BigInt.asUintN(52, stat.ino ^ (stat.dev * 0x9e3779b97f4a7c15n))),
 	};
 }
 
 function toMetadata(facts: Facts, link: Buffer | null): SourceMetadata | null {
-	const { mode, uid, gid, size, seconds, nanoseconds, device, major, minor } = facts;
+	const { mode, uid, gid, size, seconds, nanoseconds, device, major, minor, names, file } = facts;
 	const type = TYPES.get(mode & constants.S_IFMT);
 	if (!type) return null;
 	const isDevice = type === 'chardev' || type === 'blockdev';
@@ -126,9 +130,22 @@ function toMetadata(facts: Facts, link: Buffer | null): SourceMetadata | null {
 		device,
 		devMinor: isDevice ? minor : 0,
 		xattrs: null,
-		hardLink: null,
+		hardLink: names > 1 && type !== 'dir' ? file : null,
+		// Only to be found out of what is open.
 		allocated: null,
 	};
+}
+
+/** Bytes on disk of a file with holes; null: it has none. Compressing file systems take less room, too, so holes are looked for. */
+function allocated(fd: number, { size, blocks }: BigIntStats): number | null {
+	const bytes = Number(blocks) * 512;
+	if (bytes >= size) return null;
+	try {
+		return firstHole(fd) < size ? bytes : null;
+	} catch {
+		// A file system that cannot say.
+		return null;
+	}
 }
 
 const known = { passwd: new Map<number, Buffer>(), group: new Map<number, Buffer>() };

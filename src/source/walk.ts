@@ -181,6 +181,8 @@ function isSame(before: Entry, now: Metadata): boolean {
 		(before.size === null || before.size === now.size) &&
 		before.devMajor === now.devMajor &&
 		before.devMinor === now.devMinor &&
+		// A first name that others have joined. The way back is no change: a group of one is no group.
+		(now.hardLink === null || before.hardLink !== null) &&
 		(now.link === null || now.link.equals(before.link ?? Buffer.alloc(0)))
 	);
 }
