@@ -1,8 +1,8 @@
 /** `tsdup doctor`: what a bad day would show, and how to mend it before. */
 import type { Command } from 'commander';
-import { takeLock } from '../backup/lock.js';
 import { openProfile } from '../collection/access.js';
 import { parseTime } from '../collection/times.js';
+import { takeLock } from '../index/lock.js';
 import { findProfile } from '../profile/find.js';
 import { diagnose } from '../unattended/doctor.js';
 import { noteKept } from '../unattended/keys.js';

@@ -1,8 +1,8 @@
 /** `tsdup index`: the local index, which is only a cache. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { takeLock } from '../backup/lock.js';
 import { openProfile } from '../collection/access.js';
+import { takeLock } from '../index/lock.js';
 import { findProfile } from '../profile/find.js';
 import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
 import { rebuildIndex } from '../snapshots/rebuild.js';

@@ -4,6 +4,7 @@ import { openProfile } from '../collection/access.js';
 import type { BackupSet } from '../collection/backup-set.js';
 import { formatSetTime } from '../collection/times.js';
 import { findProfile } from '../profile/find.js';
+import { whyIncomplete } from '../retention/left-overs.js';
 import { openSnapshots } from '../snapshots/open.js';
 import { count, localTime, missingWords, outputOf, size } from './output.js';
 
@@ -60,12 +61,6 @@ export function addStatus(program: Command): void {
 			);
 			close();
 		});
-}
-
-function whyIncomplete(set: BackupSet): string {
-	if (set.volumes.length > 0 || set.sigtar)
-		return 'it has no manifest: a run was interrupted, or still goes on';
-	return 'only its index segment is left';
 }
 
 function described(set: BackupSet): object {

@@ -58,6 +58,8 @@ export interface Chain {
 }
 
 export interface OrphanedSet extends BackupSet {
+	/** A later increment took its place in a chain: duplicity neither uses nor cleans it. */
+	readonly replaced: boolean;
 	/** A clause for messages: `the set of 20231114T221320Z, which it builds on, is not on the target`. */
 	readonly reason: string;
 }

@@ -41,15 +41,16 @@ export function link(sets: readonly BackupSet[], all: readonly BackupSet[]): Lin
 	}
 	for (const set of homeless) orphans.set(set, whyHomeless(set, all, orphans));
 	return {
-		chains: chains
-			.map((chain) => ({
-				sets: chain,
-				start: (chain[0] as BackupSet).time,
-				end: (chain.at(-1) as BackupSet).time,
-			}))
-			.sort((a, b) => a.end - b.end),
-		orphaned: [...orphans].map(([set, reason]) => ({ ...set, reason })).sort(byTime),
+		chains: chains.map(chainOf).sort((a, b) => a.end - b.end),
+		orphaned: [...orphans]
+			.map(([set, reason]) => ({ ...set, reason, replaced: replaced.has(set) }))
+			.sort(byTime),
 	};
+}
+
+/** @param sets a full and its increments, ascending in time */
+export function chainOf(sets: readonly BackupSet[]): Chain {
+	return { sets, start: (sets[0] as BackupSet).time, end: (sets.at(-1) as BackupSet).time };
 }
 
 /**

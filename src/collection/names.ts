@@ -39,6 +39,11 @@ export interface ParsedName extends SetName {
 	readonly gpgsm: boolean;
 }
 
+/** One text for each set, to find it by. */
+export function setKey({ kind, start, time }: SetName): string {
+	return `${kind} ${start} ${time}`;
+}
+
 interface Shape {
 	readonly part: Part;
 	readonly prefix: 'manifestPrefix' | 'archivePrefix' | 'signaturePrefix' | 'jsonstatPrefix' | null;

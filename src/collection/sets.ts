@@ -6,7 +6,7 @@
 import { type NameForms, standardForms } from '../profile/name-forms.js';
 import type { BackupSet, Collection, ListedObject, SetObject } from './backup-set.js';
 import { byTime, link } from './chains.js';
-import { type ParsedName, parseName, type SetName } from './names.js';
+import { type ParsedName, parseName, type SetName, setKey } from './names.js';
 
 interface Draft extends SetName {
 	readonly volumes: Map<number, SetObject>;
@@ -35,7 +35,7 @@ export function collect(objects: Iterable<ListedObject>, forms: NameForms = stan
 			unsupported.push(name);
 			continue;
 		}
-		const key = `${parsed.kind} ${parsed.start} ${parsed.time}`;
+		const key = setKey(parsed);
 		const draft = drafts.get(key) ?? emptyDraft(parsed);
 		drafts.set(key, draft);
 		const duplicate = place(draft, parsed, size);

@@ -4,7 +4,7 @@
  */
 import { mkdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DamageError } from '../errors.js';
+import { DamageError, MissingObjectError } from '../errors.js';
 import { foreignObject } from '../index/foreign.js';
 import type { LocatedVolume } from '../index/index.js';
 import { FolderTarget } from '../target/file.js';
@@ -74,7 +74,11 @@ export class ForeignObjects {
 
 	async #fetch(id: number): Promise<void> {
 		const object = foreignObject(this.#options.index, id);
-		if (!object) throw new DamageError(`The index knows no volume ${id}: run \`tsdup index rebuild\`.`);
+		if (!object) {
+			throw new MissingObjectError(
+				'It lies in a backup that was deleted meanwhile; if none was, run `tsdup index rebuild`.',
+			);
+		}
 		await mkdir(this.#dir, { recursive: true, mode: 0o700 });
 		await fetchObject(object, this.#options, this.#copies);
 		await evict(this.#dir, COPIES_LIMIT);

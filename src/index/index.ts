@@ -15,7 +15,8 @@ const METADATA = `${STAT}, v.uname, v.gname, v.link`;
 /** Files of a directory that are asked for at once. */
 const FOLLOWING = 256;
 
-const SHOWN = 'v.chain = ? AND v.first <= ? AND v.last >= ?';
+/** Nothing for a set that was deleted meanwhile, although the set before it may still show the same versions. */
+const SHOWN = 'v.chain = ? AND v.first <= ? AND v.last >= (SELECT time FROM sets WHERE time = ?)';
 
 export interface VersionBody extends Body {
 	/** Time of the set that brought this version, s. */

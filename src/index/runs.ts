@@ -1,6 +1,7 @@
 /**
- * Backup runs that have begun, so that the next one can heal what a killed one left: its volumes without a manifest are
- * swept, its set without a segment gets it from the pending folder, where the segment waits as ciphertext.
+ * Runs that have begun to store a set or to remove it, so that the next one can heal what a killed one left: volumes
+ * without a manifest are swept, a set without a segment gets it from the pending folder, where the segment waits as
+ * ciphertext.
  */
 import type { SetName } from '../collection/names.js';
 import type { Index } from './index.js';
@@ -25,6 +26,17 @@ export function segmentReady(index: Index, set: SetName, key: ObjectKey | null):
 	index.db
 		.prepare('UPDATE runs SET segment_header = ?, segment_key = ? WHERE time = ?')
 		.run(key?.header ?? NONE, key?.key ?? NONE, set.time);
+}
+
+/**
+ * The sets are about to be removed. From here on they are like runs that were not committed: what is left of one without
+ * its manifest is no set, and the next run sweeps it.
+ */
+export function beginRemoval(index: Index, sets: readonly SetName[]): void {
+	const note = index.db.prepare('INSERT OR IGNORE INTO runs (time, kind, start) VALUES (?, ?, ?)');
+	index.db.transaction(() => {
+		for (const { time, kind, start } of sets) note.run(time, kind, start);
+	})();
 }
 
 export function endRun(index: Index, set: SetName): void {

@@ -13,8 +13,8 @@ import type { Opener } from '../openpgp/opener.js';
 import { AES_256 } from '../openpgp/session-key.js';
 import type { NameForms } from '../profile/name-forms.js';
 import type { ObjectInfo, Target } from '../target/target.js';
-import { STILL_SHOWN } from './entry.js';
 import { importForeign } from './foreign-import.js';
+import { forgetAllBut } from './forget.js';
 import { importSegment } from './import.js';
 import type { Index } from './index.js';
 import { plainBytes } from './plain.js';
@@ -169,35 +169,6 @@ export async function takeSegment(
 
 async function* iterate(chunks: readonly Buffer[]): AsyncGenerator<Buffer, void> {
 	yield* chunks;
-}
-
-/**
- * Of a chain that lost a set, what was before it stays as it is, for somebody may be reading there; the rest is forgotten, and
- * taken in again as far as it is still on the target.
- */
-function forgetAllBut(index: Index, times: ReadonlySet<number>): void {
-	const { db } = index;
-	const lost = new Map<number, number>();
-	for (const { chain, time } of index.sets()) {
-		if (!times.has(time) && !lost.has(chain)) lost.set(chain, time);
-	}
-	if (lost.size === 0) return;
-	db.transaction(() => {
-		for (const { chain, time } of index.sets()) {
-			if (time < (lost.get(chain) ?? Number.POSITIVE_INFINITY)) continue;
-			for (const table of ['frames', 'seek_points']) {
-				const volumes = 'SELECT id FROM volumes WHERE set_time = ?';
-				db.prepare(`DELETE FROM ${table} WHERE volume IN (${volumes})`).run(time);
-			}
-			for (const table of ['volumes', 'foreign_objects', 'pieces'])
-				db.prepare(`DELETE FROM ${table} WHERE set_time = ?`).run(time);
-			db.prepare('DELETE FROM versions WHERE chain = ? AND first = ?').run(chain, time);
-			// What this set closed is shown to the end again.
-			const closed = 'chain = ? AND last = (SELECT start FROM sets WHERE time = ?)';
-			db.prepare(`UPDATE versions SET last = ${STILL_SHOWN} WHERE ${closed}`).run(chain, time);
-			db.prepare('DELETE FROM sets WHERE time = ?').run(time);
-		}
-	}).immediate();
 }
 
 function missing({ db }: Index, present: ReadonlySet<string>): string[] {

@@ -19,7 +19,7 @@ export async function rebuildIndex(access: Access, note: (message: string) => vo
 	index.close();
 	if (runs > 0) {
 		throw new UsageError(
-			'A backup was interrupted and the index knows how to mend it: run `tsdup backup` first.',
+			'A run was interrupted and the index knows how to mend it: run `tsdup backup` first.',
 		);
 	}
 	move(path, aside);

@@ -81,14 +81,16 @@ export class FolderTarget implements Target {
 		});
 	}
 
+	async unfinished(): Promise<string[]> {
+		const names = await readdir(this.#dir).catch((cause) => {
+			throw this.#folderError('list', cause);
+		});
+		return names.filter((name) => name.startsWith(TEMPORARY_PREFIX));
+	}
+
 	/** Call it only while no other run writes here: every temporary file goes. */
 	async sweep(): Promise<void> {
-		const names = await readdir(this.#dir).catch((cause) => {
-			throw this.#folderError('sweep', cause);
-		});
-		for (const name of names) {
-			if (name.startsWith(TEMPORARY_PREFIX)) await this.#remove(join(this.#dir, name));
-		}
+		for (const name of await this.unfinished()) await this.#remove(join(this.#dir, name));
 	}
 
 	/** Undefined for what is no file, and for what was removed since the folder was read. */

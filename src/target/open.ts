@@ -36,7 +36,7 @@ export async function openTarget(location: TargetLocation, options: OpenOptions)
 /** Of a folder, what would be requests is counted. */
 function counted(folder: Target, traffic: Traffic): Target {
 	return new RecordingTarget(folder, ({ op, length = 0 }) => {
-		if (op === 'sweep') return;
+		if (op === 'sweep' || op === 'unfinished') return;
 		traffic.requests[op === 'stream' ? 'read' : op]++;
 		if (op === 'put') traffic.uploaded += length;
 		if (op === 'read') traffic.downloaded += length;

@@ -5,8 +5,8 @@
 import type { ObjectInfo, ObjectWriter, Target } from './target.js';
 
 export interface Request {
-	readonly op: 'list' | 'read' | 'stream' | 'put' | 'delete' | 'sweep';
-	/** The object; absent for list and sweep. */
+	readonly op: 'list' | 'read' | 'stream' | 'put' | 'delete' | 'unfinished' | 'sweep';
+	/** The object; absent for list, unfinished and sweep. */
 	readonly name?: string;
 	/** Bytes; of a read. */
 	readonly offset?: number;
@@ -60,6 +60,11 @@ export class RecordingTarget implements Target {
 	delete(names: readonly string[]): Promise<void> {
 		for (const name of names) this.#record({ op: 'delete', name });
 		return this.#target.delete(names);
+	}
+
+	unfinished(): Promise<string[]> {
+		this.#record({ op: 'unfinished' });
+		return this.#target.unfinished();
 	}
 
 	sweep(): Promise<void> {

@@ -101,34 +101,44 @@ export class S3Target implements Target {
 		});
 	}
 
+	async unfinished(): Promise<string[]> {
+		return (await this.#unfinishedUploads()).map(({ Key = '' }) => Key.slice(this.#prefix.length));
+	}
+
 	/**
 	 * Aborts every unfinished upload of an object that is named like ours, so call it only while no other run writes
-	 * here. A key that may not list uploads, and a store that cannot, is no reason not to back up: then a lifecycle
-	 * rule of the bucket must do it.
+	 * here.
 	 */
 	async sweep(): Promise<void> {
-		const { bucket } = this.#location;
-		try {
-			for (const { Key, UploadId } of await this.#unfinishedUploads()) {
-				await this.#client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }));
-			}
-		} catch (cause) {
-			const refused = [405, 501].includes(statusOf(cause) ?? 0) || errorCodes(cause)[0] === 'AccessDenied';
-			if (!refused) throw this.#error('sweep unfinished uploads of', undefined, cause);
+		for (const { Key, UploadId } of await this.#unfinishedUploads()) {
+			const command = new AbortMultipartUploadCommand({ Bucket: this.#location.bucket, Key, UploadId });
+			await this.#client.send(command).catch((cause) => this.#unlessRefused(cause));
 		}
 	}
 
+	/** None where they cannot be listed. */
 	async #unfinishedUploads(): Promise<MultipartUpload[]> {
 		const uploads: MultipartUpload[] = [];
 		let after: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
 		for (;;) {
 			const query = { Bucket: this.#location.bucket, Prefix: this.#prefix, ...after };
-			const page = await this.#client.send(new ListMultipartUploadsCommand(query));
-			uploads.push(...(page.Uploads ?? []));
-			if (!page.IsTruncated) break;
+			const page = await this.#client
+				.send(new ListMultipartUploadsCommand(query))
+				.catch((cause) => this.#unlessRefused(cause));
+			uploads.push(...(page?.Uploads ?? []));
+			if (!page?.IsTruncated) break;
 			after = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
 		}
 		return uploads.filter(({ Key = '' }) => /^(duplicity|tsdup)-/.test(Key.slice(this.#prefix.length)));
+	}
+
+	/**
+	 * A key that may not list or abort uploads, and a store that cannot, is no reason not to go on: then a lifecycle rule
+	 * of the bucket must do it.
+	 */
+	#unlessRefused(cause: unknown): undefined {
+		const refused = [405, 501].includes(statusOf(cause) ?? 0) || errorCodes(cause)[0] === 'AccessDenied';
+		if (!refused) throw this.#error('sweep unfinished uploads of', undefined, cause);
 	}
 
 	/**

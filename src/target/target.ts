@@ -32,6 +32,8 @@ export interface Target {
 	create(name: string): ObjectWriter;
 	/** Objects that are not there are not an error. @throws TargetError */
 	delete(names: readonly string[]): Promise<void>;
-	/** Remove what a killed writer of this target left half written. */
+	/** What writers of this target have begun and not ended; names for messages. @throws TargetError */
+	unfinished(): Promise<string[]>;
+	/** Remove what a killed writer of this target left half written. @throws TargetError */
 	sweep(): Promise<void>;
 }

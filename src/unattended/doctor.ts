@@ -13,7 +13,7 @@ export interface DoctorOptions {
 	readonly dir: string;
 	/** Seconds since 1970: the last backup should not be older. */
 	readonly oldest: number;
-	/** See backup/lock.ts. */
+	/** See index/lock.ts. */
 	takeLock(path: string): () => void;
 }
 

@@ -1,11 +1,11 @@
 /**
- * One backup at a time per collection and host: an exclusive lock on a small SQLite file, which the system gives
+ * One run that changes something at a time per collection and host: an exclusive lock on a small SQLite file, which the system gives
  * back when the process ends, however it ends. So there is never a stale lock.
  */
 import { chmodSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { LockError } from '../errors.js';
-import { openSqlite } from '../index/sqlite.js';
+import { openSqlite } from './sqlite.js';
 
 /** @returns how to give the lock back. @throws LockError when another run holds it */
 export function takeLock(path: string): () => void {
