@@ -18,6 +18,7 @@
     { 'target_name': 'frames', 'sources': ['frames.cc'], 'libraries': ['-lisal'] },
     { 'target_name': 'crypto', 'sources': ['crypto.cc'] },
     { 'target_name': 'directory', 'sources': ['directory.cc'] },
+    { 'target_name': 'notify', 'sources': ['notify.cc'] },
     { 'target_name': 'inflate', 'sources': ['inflate.cc'], 'libraries': ['-lisal'] },
     { 'target_name': 'posix', 'sources': ['posix.cc'] },
   ],

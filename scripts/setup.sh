@@ -47,7 +47,7 @@ if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
 fi
 
 release=native/build/Release
-loads() { node -e 'for (const name of ["tsdup", "crypto", "frames", "directory", "inflate", "fuse", "posix"]) require(`./'$release'/${name}.node`)' 2>/dev/null; }
+loads() { node -e 'for (const name of ["tsdup", "crypto", "frames", "directory", "inflate", "fuse", "notify", "posix"]) require(`./'$release'/${name}.node`)' 2>/dev/null; }
 if ! loads || [ -n "$(find native -maxdepth 1 -type f -newer $release/inflate.node)" ]; then
 	say "building the native addon"
 	log=$(mktemp)

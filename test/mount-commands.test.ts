@@ -1,7 +1,7 @@
 /** Mounting and unmounting, as a person or a script does it: what is mounted, by which process, and how it ends. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -165,6 +165,36 @@ test('-o allow_other stands in the mount table and lets others in, as far as the
 	assert.equal(execFileSync('stat', ['-c', '%a %u', join(at, 'latest/file')]).toString(), '700 1234\n');
 	assert.match(asNobody(join(at, 'latest/file')).stderr.toString(), /Permission denied/);
 	await ok(['umount', at]);
+});
+
+test('a mount within the source is not backed up, and one that would hide the source, the target or the cache is refused', async () => {
+	const within = join(box.dir, 'source-home/mnt');
+	const empty = join(box.dir, 'source-empty');
+	for (const folder of [within, empty, join(box.dir, 'target-home/mnt')]) mkdirSync(folder);
+	await ok(['mount', '-p', 'home', within]);
+	await ok(['backup', 'home']);
+	assert.ok(readdirSync(within).length > 0);
+	assert.equal((await ok(['list', 'home'])).stdout, '.\nfile\n');
+	await ok(['umount', within]);
+	rmdirSync(within);
+	profile(
+		box,
+		'empty',
+		`SOURCE='${empty}'\nTARGET='file://${box.dir}/target-home'\nGPG_PW='${PASSPHRASE}'\n`,
+	);
+	const cache = join(box.env.XDG_CACHE_HOME as string, 'tsdup/mnt');
+	mkdirSync(cache);
+	for (const [place, says] of [
+		[empty, /is the source of empty/],
+		[join(box.dir, 'target-home/mnt'), /lies in the target of empty/],
+		[cache, /lies in tsdup's cache/],
+	] as const) {
+		const { code, stderr } = await tsdup(['mount', '-p', 'empty', place], box);
+		assert.equal(code, 2);
+		assert.match(stderr, says);
+		assert.ok(!isMounted(place));
+	}
+	rmdirSync(join(box.dir, 'target-home/mnt'));
 });
 
 test('umount without a mountpoint: the only mount there is, else the choices', () => {

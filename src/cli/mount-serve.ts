@@ -1,10 +1,15 @@
 /** The mount command's second half: the process that holds the mount. */
-import { openProfile, openUrl } from '../collection/access.js';
+import { fileURLToPath } from 'node:url';
+import { cacheDirectory } from '../cache-directory.js';
+import { type Access, openProfile, openUrl, type ProfileAccess } from '../collection/access.js';
 import { reportReady } from '../mount/background.js';
-import type { DriverName, MountOptions } from '../mount/driver.js';
+import type { DriverName } from '../mount/driver.js';
 import { SnapshotFileSystem } from '../mount/filesystem.js';
+import { refuseToHide, type TsdupPlace } from '../mount/hidden.js';
 import { Live } from '../mount/live.js';
+import type { UserOptions } from '../mount/options.js';
 import { DRIVERS, serve } from '../mount/serve.js';
+import { tellReady } from '../mount/service-manager.js';
 import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
 import { localTime, missingWords, type Output } from './output.js';
 import { type Source, updateIndex } from './update-index.js';
@@ -18,13 +23,14 @@ export type Collections = { dirs: readonly string[] } | { url: string };
 export async function serveUntilUnmounted(
 	mountpoint: string,
 	from: Collections,
-	{ driver, ...options }: Omit<MountOptions, 'fsname'> & { driver: DriverName },
+	{ driver, ...options }: UserOptions & { driver: DriverName },
 	output: Output,
 ): Promise<void> {
 	const open: { name: string; source: Source; collection: OpenCollection }[] = [];
 	for (const source of sourcesOf(from)) {
 		const access = 'target' in source ? await openUrl(source.target) : await openProfile(source.profile);
 		for (const warning of access.warnings) output.note(warning);
+		await refuseToHide(mountpoint, await placesOf(access));
 		const collection = await openSnapshots(access, (message) => output.note(`${access.name}: ${message}`));
 		for (const { set, reason } of collection.unusable) {
 			output.warn(`${access.name}: the snapshot of ${localTime(set.time)} cannot be shown: ${reason}`);
@@ -50,13 +56,27 @@ export async function serveUntilUnmounted(
 		open.map(({ collection }) => collection.listing),
 		{ interval: LOOK_INTERVAL, log },
 	);
-	const fsname = `tsdup:${open.map(({ name }) => name).join(',')}`;
+	const fsname = options.fsname ?? `tsdup:${open.map(({ name }) => name).join(',')}`;
 	const mounted = await serve(mountpoint, fs, { ...options, fsname }, DRIVERS[driver], () => live.now());
 	live.attach(mounted);
 	await reportReady();
+	tellReady(`Mounted at ${mountpoint}.`, log);
 	await mounted.unmounted;
 	for (const { collection } of open) collection.close();
 	process.exit(0);
+}
+
+async function placesOf(access: Access | ProfileAccess): Promise<TsdupPlace[]> {
+	const { url } = access.target;
+	const source = 'conf' in access ? access.conf.source : null;
+	return [
+		{ what: "tsdup's cache", path: await cacheDirectory(), whole: true },
+		...(url.startsWith('file:')
+			? [{ what: `the target of ${access.name}`, path: fileURLToPath(url), whole: true }]
+			: []),
+		// Below it a mount hides an empty directory at most, and backups do not go into it.
+		...(source ? [{ what: `the source of ${access.name}`, path: source.toString(), whole: false }] : []),
+	];
 }
 
 function sourcesOf(from: Collections): Source[] {

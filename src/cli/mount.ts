@@ -31,7 +31,7 @@ export function addMount(program: Command): void {
 		)
 		.option('--target <url>', 'a collection without a profile; its passphrase is in PASSPHRASE')
 		.option('-f, --foreground', 'stay until it is unmounted')
-		.option('-o <options>', 'as for mount(8): allow_other, uid=, gid=, umask=', collect, [])
+		.option('-o <options>', 'as for mount(8): allow_other, noexec, uid=, gid=, umask=, fsname=', collect, [])
 		.addOption(
 			new Option('--driver <driver>', 'the FUSE library to mount with')
 				.choices(DRIVER_NAMES)

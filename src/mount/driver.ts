@@ -100,6 +100,8 @@ export interface MountOptions {
 	gid?: number;
 	/** Show every entry with the permission bits that are not in here, as mount(8) has it. */
 	umask?: number;
+	/** Let no programs be run from it. */
+	noExec?: boolean;
 	/** What the mount table shows as the source. */
 	fsname: string;
 }

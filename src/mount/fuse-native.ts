@@ -99,6 +99,7 @@ function mountWords(options: MountOptions): string[] {
 		`max_background=${READS_AT_ONCE}`,
 	];
 	if (options.allowOther) words.push('allow_other');
+	if (options.noExec) words.push('noexec');
 	if (options.uid !== undefined) words.push(`uid=${options.uid}`);
 	if (options.gid !== undefined) words.push(`gid=${options.gid}`);
 	if (options.umask !== undefined) words.push(`umask=${options.umask.toString(8)}`);

@@ -61,10 +61,11 @@ function start(mountpoint: string, options: MountOptions, onRequest: (request: R
 	}
 }
 
-function mountWords({ allowOther, fsname }: MountOptions): string[] {
+function mountWords({ allowOther, noExec, fsname }: MountOptions): string[] {
 	const words = ['ro', 'nosuid', 'nodev', 'noatime', 'default_permissions', 'subtype=tsdup'];
 	words.push(`fsname=${fsname.replace(/[\\,]/g, '\\$&')}`, `max_read=${2 ** 20}`);
 	if (allowOther) words.push('allow_other');
+	if (noExec) words.push('noexec');
 	return words;
 }
 

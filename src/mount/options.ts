@@ -6,23 +6,31 @@ import type { MountOptions } from './driver.js';
 const WITHOUT_EFFECT = new Set([
 	...['ro', 'nosuid', 'nodev', 'noatime', 'nodiratime', 'relatime'],
 	...['defaults', 'auto', 'noauto', 'user', 'users', 'nouser', 'nofail', '_netdev'],
+	...['exec', 'async', 'sync', 'dirsync', 'diratime', 'strictatime', 'lazytime', 'nolazytime'],
 ]);
 
-/** `lists` are the values of all `-o`, each words with commas between; throws `UsageError` for a word that isn't known. */
-export function parseMountOptions(lists: readonly string[]): Omit<MountOptions, 'fsname'> {
-	const options: Omit<MountOptions, 'fsname'> = { allowOther: false };
-	for (const word of lists.flatMap((list) => list.split(','))) {
+export type UserOptions = Omit<MountOptions, 'fsname'> & { fsname?: string };
+
+/**
+ * `lists` are the values of all `-o`, each words with commas between, a comma within a word with a backslash before it; throws
+ * `UsageError` for a word that isn't known.
+ */
+export function parseMountOptions(lists: readonly string[]): UserOptions {
+	const options: UserOptions = { allowOther: false };
+	for (const word of lists.flatMap((list) => list.match(/(?:[^,\\]|\\.)+/g) ?? [])) {
 		const equals = word.indexOf('=');
 		const name = equals < 0 ? word : word.slice(0, equals);
 		const value = equals < 0 ? '' : word.slice(equals + 1);
-		if (word === '' || WITHOUT_EFFECT.has(word) || word.startsWith('x-')) continue;
+		if (WITHOUT_EFFECT.has(word) || /^(x-|X-|user=|comment=)/.test(word)) continue;
 		else if (word === 'allow_other') options.allowOther = true;
+		else if (word === 'noexec') options.noExec = true;
+		else if (name === 'fsname') options.fsname = value.replaceAll(/\\(.)/g, '$1');
 		else if (name === 'uid' || name === 'gid') options[name] = parseId(name, value);
 		else if (name === 'umask') options.umask = parseUmask(value);
 		else if (word === 'rw') throw new UsageError('snapshots are read-only: leave out -o rw');
 		else {
 			throw new UsageError(
-				`unknown mount option ${word}; known are ro, allow_other, uid=N, gid=N and umask=OCTAL`,
+				`unknown mount option ${word}; known are ro, noexec, allow_other, uid=N, gid=N, umask=OCTAL and fsname=NAME`,
 			);
 		}
 	}

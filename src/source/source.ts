@@ -9,6 +9,7 @@ import {
 	fstatSync,
 	lstatSync,
 	openSync,
+	readFileSync,
 	readlinkSync,
 } from 'node:fs';
 import type { EntryType, Metadata } from '../index/entry.js';
@@ -59,6 +60,15 @@ export function readMetadata(path: Buffer): SourceMetadata | null {
 	const facts = toFacts(lstatSync(path, { bigint: true }));
 	const isLink = (facts.mode & constants.S_IFMT) === constants.S_IFLNK;
 	return toMetadata(facts, isLink ? readlinkSync(path, { encoding: 'buffer' }) : null);
+}
+
+/** Whether the file system of this number is a tsdup mount: a backup of its backups would grow without end. */
+export function isTsdupMount(device: number): boolean {
+	const bits = BigInt(device);
+	const number = `${(bits >> 8n) & 0xfffn}:${(bits & 0xffn) | ((bits >> 12n) & 0xfff00n)}`;
+	return readFileSync('/proc/self/mountinfo', 'latin1')
+		.split('\n')
+		.some((line) => line.split(' ')[2] === number && line.includes(' - fuse.tsdup '));
 }
 
 /**

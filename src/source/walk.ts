@@ -8,6 +8,7 @@ import type { Selection, SelectionEntry } from '../profile/selection.js';
 import {
 	childPath,
 	exists,
+	isTsdupMount,
 	type Listed,
 	listDirectory,
 	readMetadata,
@@ -135,6 +136,7 @@ function* child(
 
 /** A directory that is only scanned counts when anything inside it does. */
 function isSelected(source: WalkSource, path: Buffer, metadata: SourceMetadata): boolean {
+	if (metadata.device !== Number(source.device) && isTsdupMount(metadata.device)) return false;
 	const verdict = source.selection.select(path, facts(source, path, metadata));
 	if (verdict !== 'scan') return verdict === 'include';
 	try {
