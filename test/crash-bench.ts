@@ -219,7 +219,7 @@ export class Bench {
  * A trace file that lets one request in at a time: a pipe that no one reads keeps its writer waiting. It is exchanged for
  * a new one before it is read, so the request after that waits, too.
  */
-class Gate {
+export class Gate {
 	readonly path: string;
 	#count = 0;
 

@@ -65,8 +65,9 @@ export class History {
 			fullIfBefore: null,
 			volumeSize: 1 << 20,
 			dryRun: false,
+			plan: 'history',
 			now: this.#now - days * DAY,
-			reporter: { note: () => {}, warn: assert.fail, progress: () => {} },
+			reporter: { note: () => {}, warn: assert.fail, progress: () => {}, would: () => {} },
 		});
 		this.trees.set(set.time, describeTree(Buffer.from(this.source)));
 		return set.time;

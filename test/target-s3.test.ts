@@ -180,18 +180,22 @@ test('a key that may not list uploads does not stop a backup at the sweep', asyn
 	);
 });
 
-test('only volumes go to a class that needs thawing', async (t) => {
+test('only volumes go to the storage class that is asked for', async (t) => {
 	const classes: unknown[] = [];
 	const at = await faulty(t, ({ headers }) => {
 		classes.push(headers['x-amz-storage-class']);
 		return { refuse: { status: 403, code: 'AccessDenied' } };
 	});
 	for (const storageClass of ['GLACIER', 'STANDARD_IA']) {
-		for (const name of ['duplicity-full.T.vol1.difftar.gpg', 'duplicity-full.T.manifest.gpg']) {
+		for (const name of [
+			'duplicity-full.T.vol1.difftar.gpg',
+			'duplicity-full.T.manifest.gpg',
+			'tsdup-index.T',
+		]) {
 			await assert.rejects(put({ ...at, storageClass }, name, Buffer.from('1')), TargetError);
 		}
 	}
-	assert.deepEqual(classes, ['GLACIER', undefined, 'STANDARD_IA', 'STANDARD_IA']);
+	assert.deepEqual(classes, ['GLACIER', undefined, undefined, 'STANDARD_IA', undefined, undefined]);
 });
 
 test('without a region the AWS settings are asked, then us-east-1 is taken', async () => {

@@ -3,6 +3,7 @@
  * target in the background, when it has reached its size. `finish` resolves when all of them are durable there.
  */
 
+import { createHash } from 'node:crypto';
 import type { ManifestPath, ManifestVolume } from '../collection/manifest.js';
 import { type NameProtection, type SetName, volumeName } from '../collection/names.js';
 import type { Metadata } from '../index/entry.js';
@@ -13,6 +14,7 @@ import { extraRecords } from '../volume/extras.js';
 import type { StoredVolume } from '../volume/frame.js';
 import { endOfArchive, padding, type TarEntry, tarHeader } from '../volume/tar.js';
 import { VolumeWriter } from '../volume/writer.js';
+import type { Checkpoints, Kept } from './checkpoints.js';
 
 /** Volumes that may be on their way to the target besides the one being written. */
 const UPLOADS = 2;
@@ -25,6 +27,17 @@ interface OpenVolume {
 	writer: VolumeWriter;
 	start: ManifestPath;
 	end: ManifestPath;
+	/** Entries of the set that end in it or before it. */
+	finished: number;
+}
+
+/** A piece of a file. */
+export interface Piece {
+	/** From 1. */
+	readonly number: number;
+	readonly last: boolean;
+	/** Says which file it is of: see `stampOf`. */
+	readonly stamp: string;
 }
 
 export interface DifftarOptions {
@@ -33,6 +46,9 @@ export interface DifftarOptions {
 	encryptor: Encryptor | null;
 	/** Bytes. */
 	volumeSize: number;
+	checkpoints: Checkpoints;
+	/** Volumes that are on the target already. */
+	kept: Kept | null;
 }
 
 export class Difftar {
@@ -43,13 +59,20 @@ export class Difftar {
 	readonly #uploads = new Set<Promise<void>>();
 	readonly #objects = new Set<ObjectWriter>();
 	#current: OpenVolume | null = null;
-	#number = 0;
+	#number: number;
+	#finished: number;
 	/** In `stored`. */
 	#finishedBytes = 0;
 	#failure: { error: unknown } | null = null;
 
 	constructor(options: DifftarOptions) {
 		this.#options = options;
+		const { volumes = [], finished = 0 } = options.kept ?? {};
+		this.#number = volumes.length;
+		this.#finished = finished;
+		this.volumes.push(...volumes.map(({ manifest }) => manifest));
+		this.stored.push(...volumes.map(({ id, stored }) => ({ id, volume: stored })));
+		for (const { stored } of volumes) this.#finishedBytes += stored.size;
 	}
 
 	/** Bytes that went, or are about to go, to the target. */
@@ -58,7 +81,7 @@ export class Difftar {
 	}
 
 	/**
-	 * @param piece number of the piece of a multivol entry, from 1, and whether it is the last
+	 * @param piece of a multivol entry
 	 * @returns where the body lies
 	 * @throws TargetError and what else an upload failed with, also for earlier volumes
 	 */
@@ -67,7 +90,7 @@ export class Difftar {
 		path: Buffer,
 		metadata: Metadata | null,
 		body: Buffer,
-		piece: { number: number; last: boolean } | null = null,
+		piece: Piece | null = null,
 	): Promise<Extent> {
 		const place = { path, block: piece && !piece.last ? piece.number : null };
 		const volume = await this.#volume(place);
@@ -83,7 +106,13 @@ export class Difftar {
 			await volume.writer.write(body);
 			await volume.writer.write(padding(body.length));
 		}
-		return { length: body.length, volume: volumeId(this.#options.set.time, volume.number), offset };
+		if (!piece || piece.last) volume.finished = ++this.#finished;
+		const extent = { length: body.length, volume: volumeId(this.#options.set.time, volume.number), offset };
+		if (piece && !piece.last) {
+			const { number, stamp } = piece;
+			this.#options.checkpoints.piece({ path, number, stamp, extent, digest: digestOf(body) });
+		}
+		return extent;
 	}
 
 	/** A set has at least one volume, also when it holds nothing. */
@@ -111,7 +140,8 @@ export class Difftar {
 			const object = target.create(name);
 			this.#objects.add(object);
 			const writer = new VolumeWriter(object, name, encryptor);
-			this.#current = { number: this.#number, object, writer, start, end: start };
+			const finished = this.#finished;
+			this.#current = { number: this.#number, object, writer, start, end: start, finished };
 		}
 		return this.#current;
 	}
@@ -129,15 +159,23 @@ export class Difftar {
 		while (this.#uploads.size > UPLOADS) await Promise.race(this.#uploads);
 	}
 
-	async #upload({ number, object, writer, start, end }: OpenVolume): Promise<void> {
+	async #upload({ number, object, writer, start, end, finished }: OpenVolume): Promise<void> {
 		await writer.write(endOfArchive(writer.tarLength));
 		const volume = await writer.finish();
 		await object.commit();
 		this.#objects.delete(object);
-		this.volumes.push({ number, start, end, sha1: volume.sha1 });
+		const manifest = { number, start, end, sha1: volume.sha1 };
+		const id = volumeId(this.#options.set.time, number);
+		this.volumes.push(manifest);
 		this.#finishedBytes += volume.size;
-		this.stored.push({ id: volumeId(this.#options.set.time, number), volume });
+		this.stored.push({ id, volume });
+		await this.#options.checkpoints.volume({ manifest, id, stored: volume, finished });
 	}
+}
+
+/** Of a piece's bytes, to know it again. */
+export function digestOf(body: Buffer): string {
+	return createHash('sha256').update(body).digest('hex');
 }
 
 export function protection(encryptor: Encryptor | null): NameProtection {

@@ -12,7 +12,7 @@ import { DeltaStream, deltaOf } from '../rsync/delta.js';
 import type { ReadFile } from '../rsync/read.js';
 import { blockLength, SignatureStream, signatureOf } from '../rsync/signature.js';
 import type { Difftar } from './difftar.js';
-import { PIECE_LENGTH, PieceWriter } from './pieces.js';
+import { PIECE_LENGTH, type PieceFile, PieceWriter } from './pieces.js';
 
 const read = promisify(readCallback);
 
@@ -45,12 +45,13 @@ export interface Basis {
 export async function storeFile(
 	difftar: Difftar,
 	path: Buffer,
-	fd: number,
+	file: PieceFile & { fd: number },
 	metadata: Metadata,
 	basis: Basis | null,
 ): Promise<StoredFile> {
+	const { fd } = file;
 	const first = readPiece(fd, scratch.subarray(0, Math.min(metadata.size + 1, PIECE_LENGTH)));
-	const output = new Output(difftar, path, metadata, basis);
+	const output = new Output(difftar, path, file, metadata, basis);
 	const block = blockLength(metadata.size);
 	if (first.length <= metadata.size && first.length < PIECE_LENGTH) {
 		await output.whole(first);
@@ -77,6 +78,9 @@ export async function storeFile(
 	return output.finish(size, Buffer.concat(signed), incomplete);
 }
 
+/** A small file is in one piece, or its delta, which may be longer, in two: too little to go on from the middle. */
+const SMALL: PieceFile = { fd: null, kept: [] };
+
 /** As `storeFile`, of a file that was read and signed. */
 export async function storeRead(
 	difftar: Difftar,
@@ -85,7 +89,7 @@ export async function storeRead(
 	{ content, signature }: ReadFile,
 	basis: Basis | null,
 ): Promise<StoredFile> {
-	const output = new Output(difftar, path, metadata, basis);
+	const output = new Output(difftar, path, SMALL, metadata, basis);
 	await output.whole(content);
 	return output.finish(content.length, signature, null);
 }
@@ -125,10 +129,10 @@ class Output {
 	readonly #parser: DeltaParser;
 	#delta: DeltaStream | null = null;
 
-	constructor(difftar: Difftar, path: Buffer, metadata: Metadata, basis: Basis | null) {
+	constructor(difftar: Difftar, path: Buffer, file: PieceFile, metadata: Metadata, basis: Basis | null) {
 		this.#metadata = metadata;
 		this.#basis = basis;
-		this.#pieces = new PieceWriter(difftar, basis ? 'diff' : 'snapshot', path, metadata);
+		this.#pieces = new PieceWriter(difftar, basis ? 'diff' : 'snapshot', path, metadata, file);
 		this.#parser = new DeltaParser({
 			literal: (length, offset) => this.#commands.push({ copy: false, offset, length }),
 			copy: (offset, length) => this.#commands.push({ copy: true, offset, length }),

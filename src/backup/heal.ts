@@ -1,29 +1,45 @@
 /**
- * Makes good what a run that was killed left behind: a set without its manifest is swept from the target, one whose
- * segment did not get there is given it. Only this host's own runs are touched; the index remembers them.
+ * Makes good what a run that was killed left behind: a set without its manifest is kept as far as it can be gone on with,
+ * else swept from the target; one whose segment did not get there is given it. Only this host's own runs are touched; the
+ * index remembers them.
  */
 
 import type { BackupSet, Collection } from '../collection/backup-set.js';
 import { type SetName, segmentName } from '../collection/names.js';
-import { endRun, openRuns } from '../index/runs.js';
+import { endRun, openRuns, type Run } from '../index/runs.js';
 import type { ObjectKey } from '../index/set-import.js';
 import { type SyncOptions, takeSegment } from '../index/sync.js';
 import type { Target } from '../target/target.js';
 import type { Reporter } from './report.js';
+import type { Resumption } from './resumption.js';
 
-/** @returns whether anything was changed. @throws TargetError */
+export interface Healed {
+	/** Whether anything was changed on the target. */
+	readonly changed: boolean;
+	/** The run that is to be gone on with. */
+	readonly resumption: Resumption | null;
+}
+
+/**
+ * @param resume tells what of a run that was not completed can be kept; asked for the last one only
+ * @throws TargetError
+ */
 export async function heal(
 	context: SyncOptions,
 	collection: Collection,
 	reporter: Reporter,
-): Promise<boolean> {
+	resume: (run: Run) => Promise<Resumption | null>,
+): Promise<Healed> {
 	const { index, target, pending } = context;
 	const runs = openRuns(index);
-	if (runs.length === 0) return false;
+	let resumption: Resumption | null = null;
+	if (runs.length === 0) return { changed: false, resumption };
 	await target.sweep();
 	await pending.sweep();
 	const complete = [...collection.chains.flatMap((chain) => chain.sets), ...collection.orphaned];
-	for (const { set, segmentReady } of runs) {
+	const last = runs.findLast(({ journalKey }) => journalKey !== null);
+	for (const run of runs) {
+		const { set, segmentReady } = run;
 		const committed = complete.find((candidate) => isSame(candidate, set));
 		if (committed && segmentReady && !committed.segment) {
 			await copy(pending, target, segmentName(set, committed.manifest?.encrypted ? 'gpg' : 'none'));
@@ -33,13 +49,27 @@ export async function heal(
 		}
 		const left = collection.incomplete.find((candidate) => isSame(candidate, set));
 		if (left) {
-			const names = objects(left);
+			const found = run === last ? await resume(run) : null;
+			resumption ??= found;
+			const kept = found?.kept.volumes.map(({ stored }) => stored.name) ?? [];
+			const names = objects(left).filter((name) => !kept.includes(name));
 			await target.delete(names);
-			reporter.note(`The run of ${date(set)} was interrupted: its ${names.length} objects were removed.`);
+			reporter.note(`The run of ${date(set)} was interrupted: ${whatNow(kept.length, names.length)}.`);
 		}
-		await forget(context, set);
+		if (resumption?.run !== run) await forget(context, set);
 	}
-	return true;
+	return { changed: true, resumption };
+}
+
+function whatNow(kept: number, removed: number): string {
+	if (kept === 0) return `its ${removed} objects were removed`;
+	const rest = removed > 0 ? `, and ${removed} other objects were removed` : '';
+	return `it goes on after its ${kept} complete volumes${rest}`;
+}
+
+/** In the pending folder. */
+export function journalName(set: SetName): string {
+	return `journal.${set.time}`;
 }
 
 /**
@@ -53,8 +83,9 @@ export async function publish(context: SyncOptions, set: SetName, key: ObjectKey
 	await forget(context, set);
 }
 
-async function forget({ index, pending }: SyncOptions, set: SetName): Promise<void> {
-	await pending.delete([segmentName(set, 'gpg'), segmentName(set, 'none')]);
+/** Nothing of a run needs healing any more. */
+export async function forget({ index, pending }: SyncOptions, set: SetName): Promise<void> {
+	await pending.delete([segmentName(set, 'gpg'), segmentName(set, 'none'), journalName(set)]);
 	endRun(index, set);
 }
 

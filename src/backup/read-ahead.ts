@@ -15,15 +15,27 @@ const GROUP_ENTRIES = 1024;
 /** Groups that are read while one is stored. */
 const AHEAD = 3;
 
+type Stored = Extract<Change, { kind: 'stored' }>;
+type Wanted = (change: Change) => change is Stored;
+
 export interface Ready {
 	readonly change: Change;
 	/** null: whoever stores it reads it. Its content is good until the next group is asked for. */
 	readonly read: ReadFile | null;
 }
 
-/** @param root as of the walk. @throws what the walk throws */
-export async function* readAhead(changes: Iterable<Change>, root: Buffer): AsyncGenerator<Ready[], void> {
-	const groups = grouped(changes);
+/**
+ * @param root as of the walk
+ * @param isKept whether a change needs no reading, because its data is on the target
+ * @throws what the walk throws
+ */
+export async function* readAhead(
+	changes: Iterable<Change>,
+	root: Buffer,
+	isKept: (change: Change) => boolean,
+): AsyncGenerator<Ready[], void> {
+	const isWanted: Wanted = (change): change is Stored => isReadAhead(change) && !isKept(change);
+	const groups = grouped(changes, isWanted);
 	const free: Buffer[] = Array.from({ length: AHEAD + 1 }, () => Buffer.allocUnsafeSlow(GROUP_LENGTH));
 	const started: { output: Buffer; ready: Promise<Ready[]> }[] = [];
 	for (;;) {
@@ -31,7 +43,7 @@ export async function* readAhead(changes: Iterable<Change>, root: Buffer): Async
 			const next = groups.next();
 			if (next.done) break;
 			const output = free.pop() as Buffer;
-			const ready = readGroup(next.value, root, output);
+			const ready = readGroup(next.value, root, output, isWanted);
 			// When it fails, that is met when its turn comes.
 			ready.catch(() => {});
 			started.push({ output, ready });
@@ -43,11 +55,11 @@ export async function* readAhead(changes: Iterable<Change>, root: Buffer): Async
 	}
 }
 
-function* grouped(changes: Iterable<Change>): Generator<Change[], void> {
+function* grouped(changes: Iterable<Change>, isWanted: Wanted): Generator<Change[], void> {
 	let group: Change[] = [];
 	let room = GROUP_LENGTH;
 	for (const change of changes) {
-		const size = isReadAhead(change) ? roomFor(change.metadata.size) : 0;
+		const size = isWanted(change) ? roomFor(change.metadata.size) : 0;
 		if (size > room || group.length === GROUP_ENTRIES) {
 			yield group;
 			group = [];
@@ -59,21 +71,26 @@ function* grouped(changes: Iterable<Change>): Generator<Change[], void> {
 	if (group.length > 0) yield group;
 }
 
-async function readGroup(group: readonly Change[], root: Buffer, output: Buffer): Promise<Ready[]> {
+async function readGroup(
+	group: readonly Change[],
+	root: Buffer,
+	output: Buffer,
+	isWanted: Wanted,
+): Promise<Ready[]> {
 	const files: Seen[] = [];
 	for (const change of group) {
-		if (!isReadAhead(change)) continue;
+		if (!isWanted(change)) continue;
 		const { size, mtime, mtimeNs, mode, uid, gid } = change.metadata;
 		const path = sourcePath(root, change.path);
 		files.push({ path, size, mtime, mtimeNs: mtimeNs ?? 0, mode, uid, gid });
 	}
 	const read = files.length > 0 ? await readFiles(files, output, READ_FLAGS) : [];
 	let next = 0;
-	return group.map((change) => ({ change, read: isReadAhead(change) ? (read[next++] ?? null) : null }));
+	return group.map((change) => ({ change, read: isWanted(change) ? (read[next++] ?? null) : null }));
 }
 
 /** Small files that are new, or whose content may be. */
-function isReadAhead(change: Change): change is Extract<Change, { kind: 'stored' }> {
+function isReadAhead(change: Change): change is Stored {
 	if (change.kind !== 'stored') return false;
 	const { metadata, previous } = change;
 	if (metadata.type !== 'file' || metadata.size >= PIECE_LENGTH) return false;

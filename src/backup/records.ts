@@ -3,11 +3,13 @@
  * line for the index (in the segment).
  */
 
+import type { FileChange } from '../collection/manifest.js';
 import type { Metadata, SignatureRef } from '../index/entry.js';
 import { volumeId } from '../index/extents.js';
 import { formatLine, type SegmentLine } from '../index/segment.js';
 import { endOfArchive, padding, tarHeader } from '../volume/tar.js';
 import type { VolumeWriter } from '../volume/writer.js';
+import type { Checkpoints } from './checkpoints.js';
 import { tarEntry } from './difftar.js';
 import type { StoredContent } from './file.js';
 
@@ -19,6 +21,12 @@ export interface Recorded {
 	content: StoredContent;
 	/** Of a regular file's content. */
 	signature: Buffer | null;
+	/** For the manifest; null for what it does not list: all but regular files. */
+	change: FileChange | null;
+	/** What the set does to this path. */
+	effect: FileChange;
+	/** It was noted by the run that this one goes on with. */
+	kept?: true;
 }
 
 const NONE = Buffer.alloc(0);
@@ -27,9 +35,11 @@ export class Records {
 	readonly #sigtar: VolumeWriter;
 	readonly #segment: VolumeWriter;
 	readonly #sigtarId: number;
+	readonly #checkpoints: Checkpoints;
 	#entries = 0;
 
-	constructor(setTime: number, sigtar: VolumeWriter, segment: VolumeWriter) {
+	constructor(setTime: number, sigtar: VolumeWriter, segment: VolumeWriter, checkpoints: Checkpoints) {
+		this.#checkpoints = checkpoints;
 		this.#sigtar = sigtar;
 		this.#segment = segment;
 		this.#sigtarId = volumeId(setTime, 0);
@@ -42,7 +52,7 @@ export class Records {
 	}
 
 	/** Resolves when another may be added. @throws what writing an earlier one failed with */
-	async add({ path, metadata, content, signature }: Recorded): Promise<void> {
+	async add({ path, metadata, content, signature, change, effect, kept }: Recorded): Promise<void> {
 		const bytes = signature ?? NONE;
 		const kind = metadata === null ? 'deleted/' : metadata.type === 'file' ? 'signature/' : 'snapshot/';
 		const slash = metadata?.type === 'dir' && path.length > 0 ? '/' : '';
@@ -58,7 +68,9 @@ export class Records {
 		const line: SegmentLine = metadata
 			? { kind: 'entry', path, metadata, ...content, signature: metadata.type === 'file' ? reference : null }
 			: { kind: 'deleted', path };
-		await this.#segment.write(formatLine(line));
+		const formatted = formatLine(line);
+		await this.#segment.write(formatted);
+		if (!kept) this.#checkpoints.entry(formatted, metadata?.type === 'file' ? bytes : null, change, effect);
 		this.#entries++;
 	}
 

@@ -6,7 +6,20 @@ export interface Reporter {
 	note(message: string): void;
 	/** Something that is not backed up as it should be. */
 	warn(message: string): void;
-	progress(state: { path: Buffer; entries: number; bytesRead: number; bytesStored: number }): void;
+	progress(state: Progress): void;
+	/** In a dry run: what would be stored. */
+	would(effect: 'new' | 'changed' | 'deleted', path: Buffer): void;
+}
+
+export interface Progress {
+	readonly path: Buffer;
+	readonly full: boolean;
+	readonly entries: number;
+	/** Bytes. */
+	readonly bytesRead: number;
+	readonly bytesStored: number;
+	/** What the snapshot before has; null when there is none. */
+	readonly expected: { readonly entries: number; readonly bytes: number } | null;
 }
 
 export interface BackupReport {

@@ -3,7 +3,7 @@
  * the commit, then the segment. Before the manifest nothing that exists is changed; after it, all it names is durable.
  */
 import { hostname } from 'node:os';
-import { type FileChange, formatManifest, type ManifestFile } from '../collection/manifest.js';
+import { formatManifest, type ManifestFile } from '../collection/manifest.js';
 import { manifestName, type SetName, segmentName, sigtarName } from '../collection/names.js';
 import type { Metadata } from '../index/entry.js';
 import { volumeId } from '../index/extents.js';
@@ -12,6 +12,7 @@ import type { ObjectKey } from '../index/set-import.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { ObjectWriter, Target } from '../target/target.js';
 import { VolumeWriter } from '../volume/writer.js';
+import type { Checkpoints, Kept } from './checkpoints.js';
 import { Difftar, protection } from './difftar.js';
 import type { StoredContent } from './file.js';
 import { type Recorded, Records } from './records.js';
@@ -30,6 +31,10 @@ export interface SetOptions {
 	source: Buffer;
 	/** Bytes. */
 	volumeSize: number;
+	/** What lets the run be gone on with. */
+	checkpoints: Checkpoints;
+	/** What there is already of the run that this one goes on with; its records are added again. */
+	kept: Kept | null;
 }
 
 export class SetWriter {
@@ -53,30 +58,29 @@ export class SetWriter {
 		const segment = segmentName(set, protection(encryptor));
 		this.#segmentObject = this.#create(pending, segment);
 		this.#segment = new VolumeWriter(this.#segmentObject, segment, encryptor);
-		this.#records = new Records(set.time, this.#sigtar, this.#segment);
+		this.#records = new Records(set.time, this.#sigtar, this.#segment, options.checkpoints);
 		this.#records.begin({ ...set, chain });
 	}
 
 	/** Records a path whose data, if any, is in the difftar. */
-	add(path: Buffer, metadata: Metadata, content: StoredContent, signature: Buffer | null): Promise<void> {
-		return this.#records.add({ path, metadata, content, signature });
+	record(recorded: Recorded): Promise<void> {
+		const { change: type, path } = recorded;
+		if (type) this.#files.push({ type, path });
+		return this.#records.add(recorded);
 	}
 
 	/** An entry that has no data. */
-	async addPlain(path: Buffer, metadata: Metadata): Promise<void> {
+	async addPlain(path: Buffer, metadata: Metadata, previous: { type: string } | null): Promise<void> {
 		await this.difftar.add('snapshot', path, metadata, Buffer.alloc(0));
-		await this.add(path, metadata, NOTHING, null);
+		const change = previous?.type === 'file' ? 'deleted' : null;
+		const effect = previous ? 'changed' : 'new';
+		await this.record({ path, metadata, content: NOTHING, signature: null, change, effect });
 	}
 
-	async addDeleted(path: Buffer): Promise<void> {
+	async addDeleted(path: Buffer, previous: { type: string } | null): Promise<void> {
 		await this.difftar.add('deleted', path, null, Buffer.alloc(0));
-		const recorded: Recorded = { path, metadata: null, content: NOTHING, signature: null };
-		await this.#records.add(recorded);
-	}
-
-	/** For the manifest: a regular file that this set touches. */
-	touched(type: FileChange, path: Buffer): void {
-		this.#files.push({ type, path });
+		const change = previous?.type === 'file' ? 'deleted' : null;
+		await this.record({ path, metadata: null, content: NOTHING, signature: null, change, effect: 'deleted' });
 	}
 
 	/**

@@ -3,6 +3,7 @@
  * state in the snapshot before; it never ends the run.
  */
 import { closeSync } from 'node:fs';
+import type { FileChange } from '../collection/manifest.js';
 import type { Content } from '../content/content.js';
 import { DamageError, MissingObjectError, TsdupError } from '../errors.js';
 import type { Metadata } from '../index/entry.js';
@@ -11,6 +12,7 @@ import { openRegular, sourcePath } from '../source/source.js';
 import type { Before, Change } from '../source/walk.js';
 import { reason, shown } from '../source/words.js';
 import { readXattrs } from '../source/xattrs.js';
+import { CannotResume, type StoredPiece } from './checkpoints.js';
 import { type Basis, isSameContent, storeFile, storeMetadata, storeRead } from './file.js';
 import type { Counts, Reporter } from './report.js';
 import type { SetWriter } from './set-writer.js';
@@ -25,6 +27,8 @@ export interface StoreOptions {
 	content: Content;
 	reporter: Reporter;
 	counts: Counts;
+	/** What the target has already of the file that an interrupted run ended in. */
+	pieces: readonly StoredPiece[];
 }
 
 export class Store {
@@ -42,20 +46,20 @@ export class Store {
 		const { writer } = this.#options;
 		const { path, previous } = change;
 		if (change.kind === 'deleted') {
-			await writer.addDeleted(path);
-			if (previous?.type === 'file') writer.touched('deleted', path);
+			await writer.addDeleted(path, previous);
 			this.#options.counts.deletedEntries++;
 			return;
 		}
 		this.#options.counts.entries++;
 		if (change.kind === 'same') return;
 		if (change.metadata.type === 'file') {
-			if (!(await this.#storeFile(change, read))) return;
-			writer.touched(previous?.type === 'file' ? 'changed' : 'new', path);
+			if (!(await this.#storeFile(change, read))) {
+				if (this.#kept(path).length > 0) throw new CannotResume('the file that goes on cannot be read');
+				return;
+			}
 		} else {
 			const absolute = sourcePath(this.#options.source, path);
-			await writer.addPlain(path, this.#withXattrs(path, change.metadata, absolute));
-			if (previous?.type === 'file') writer.touched('deleted', path);
+			await writer.addPlain(path, this.#withXattrs(path, change.metadata, absolute), previous);
 		}
 		if (previous) this.#options.counts.changedEntries++;
 		else this.#options.counts.newEntries++;
@@ -71,7 +75,7 @@ export class Store {
 			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
 			const metadata = this.#withXattrs(path, seen, sourcePath(this.#options.source, path));
 			const stored = await storeRead(writer.difftar, path, metadata, read, basis);
-			await writer.add(path, stored.metadata, stored.content, stored.signature);
+			await writer.record({ path, ...stored, ...effects(previous) });
 			counts.bytesRead += seen.size;
 			return true;
 		}
@@ -81,11 +85,12 @@ export class Store {
 			const { fd } = file;
 			const metadata = this.#withXattrs(path, file.metadata, fd);
 			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
-			const same = basis && previous && isSameContent(previous, metadata);
+			const kept = this.#kept(path);
+			const same = kept.length === 0 && basis && previous && isSameContent(previous, metadata);
 			const stored = same
 				? await storeMetadata(writer.difftar, path, metadata, basis)
-				: await storeFile(writer.difftar, path, fd, metadata, basis);
-			await writer.add(path, stored.metadata, stored.content, stored.signature);
+				: await storeFile(writer.difftar, path, { fd, kept }, metadata, basis);
+			await writer.record({ path, ...stored, ...effects(previous) });
 			if (!same) counts.bytesRead += stored.metadata.size;
 			if (stored.incomplete) {
 				this.#warn(path, `could only be read up to byte ${stored.metadata.size}`, stored.incomplete);
@@ -109,6 +114,11 @@ export class Store {
 			this.#warn(path, `is backed up without its extended attributes (${name})`, error);
 		}
 		return xattrs ? { ...metadata, xattrs } : metadata;
+	}
+
+	#kept(path: Buffer): readonly StoredPiece[] {
+		const { pieces } = this.#options;
+		return pieces[0]?.path.equals(path) ? pieces : [];
 	}
 
 	#open(path: Buffer): ReturnType<typeof openRegular> {
@@ -147,4 +157,12 @@ export class Store {
 		counts.warnings++;
 		reporter.warn(`${shown(path)} ${what}: ${reason(error)}`);
 	}
+}
+
+/** What storing a regular file does to its path. */
+function effects(previous: { type: string } | null): { change: FileChange; effect: FileChange } {
+	return {
+		change: previous?.type === 'file' ? 'changed' : 'new',
+		effect: previous ? 'changed' : 'new',
+	};
 }

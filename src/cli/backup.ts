@@ -8,10 +8,16 @@ import { formatSetTime, parseTime } from '../collection/times.js';
 import { TsdupError, UsageError } from '../errors.js';
 import { type Conf, readConf } from '../profile/conf.js';
 import { findProfile } from '../profile/find.js';
-import { readRules } from '../profile/rules.js';
+import type { Protection } from '../profile/protection.js';
+import { type Rule, readRules } from '../profile/rules.js';
 import { type Position, runScript, type ScriptName } from '../profile/scripts.js';
 import { Selection } from '../profile/selection.js';
+import { Traffic } from '../target/traffic.js';
+import { BackupProgress } from './backup-progress.js';
 import { count, localTime, type Output, outputOf, size } from './output.js';
+
+/** A store may be down for so long, ms: nobody waits at night. */
+const PATIENCE = 10 * 60_000;
 
 /** duplicity's default, bytes. */
 const VOLUME_SIZE = 200 * 2 ** 20;
@@ -67,7 +73,9 @@ async function run(profile: string, options: Options, command: Command): Promise
 }
 
 async function backUp(conf: Conf, options: Options, output: Output): Promise<void> {
-	const access = await openProfile(conf.dir, { create: !options.dryRun, conf });
+	const traffic = new Traffic();
+	const progress = new BackupProgress(traffic);
+	const access = await openProfile(conf.dir, { create: !options.dryRun, conf, patience: PATIENCE, traffic });
 	const { parameters } = access;
 	if (parameters.nonStandardNames !== null) {
 		throw new UsageError(
@@ -96,20 +104,26 @@ async function backUp(conf: Conf, options: Options, output: Output): Promise<voi
 		fullIfBefore: parameters.fullIfOlderThan === null ? null : parseTime(parameters.fullIfOlderThan, now),
 		volumeSize: parameters.volumeSize ?? VOLUME_SIZE,
 		dryRun: options.dryRun ?? false,
+		plan: planOf(conf.source, rules, access.protection),
 		now,
 		reporter: {
 			note: (message) => output.note(message),
 			warn: (message) => output.warn(message),
-			progress: (state) =>
-				output.progress(
-					() =>
-						`${state.entries} entries, ${size(state.bytesRead)} read, ${size(state.bytesStored)} stored  ${state.path}`,
-				),
+			progress: (state) => output.progress(() => progress.line(state)),
+			would: (effect, path) => {
+				if (!output.json && !output.verbose) return;
+				const lossless = Buffer.from(path.toString()).equals(path);
+				output.result(Buffer.concat([Buffer.from(`${effect} `), path.length > 0 ? path : Buffer.from('.')]), {
+					path: path.toString() || '.',
+					...(lossless ? {} : { pathBase64: path.toString('base64') }),
+					change: effect,
+				});
+			},
 		},
 	});
 	if (!options.dryRun) for (const note of await access.exportKeys()) output.note(note);
 	const seconds = (Date.now() - started) / 1000;
-	output.summary(inWords(report, seconds, options.dryRun ?? false), {
+	output.summary(inWords(report, seconds, options.dryRun ?? false, traffic), {
 		...report,
 		set: {
 			...report.set,
@@ -118,10 +132,23 @@ async function backUp(conf: Conf, options: Options, output: Output): Promise<voi
 		},
 		dryRun: options.dryRun ?? false,
 		seconds,
+		requests: traffic.requests,
+		retries: traffic.retries,
+		bytesUploaded: traffic.uploaded,
+		bytesDownloaded: traffic.downloaded,
 	});
 }
 
-function inWords(report: BackupReport, seconds: number, dryRun: boolean): string {
+/** What must not have changed for an interrupted run to be gone on with. The passphrase is checked by itself. */
+function planOf(source: Buffer, rules: readonly Rule[], protection: Protection): string {
+	const recipients = protection.kind === 'keys' ? protection.recipients : [];
+	// A relative age is another time at each run, and the same to whoever wrote it.
+	const words = rules.map((rule) => (rule.kind === 'older-than' ? rule.kind : rule));
+	return JSON.stringify([source.toString('base64'), words, protection.kind, recipients]);
+}
+
+function inWords(report: BackupReport, seconds: number, dryRun: boolean, traffic: Traffic): string {
+	const retries = traffic.retries > 0 ? ` ${traffic.retries} failed requests were made again.` : '';
 	const kind = report.set.kind === 'full' ? 'Full' : 'Incremental';
 	const counts = `${report.entries} entries: ${report.newEntries} new, ${report.changedEntries} changed, ${report.deletedEntries} deleted`;
 	if (dryRun)
@@ -129,6 +156,6 @@ function inWords(report: BackupReport, seconds: number, dryRun: boolean): string
 	const warnings = report.warnings > 0 ? ` ${report.warnings} could not be backed up, see above.` : '';
 	return (
 		`${kind} backup of ${localTime(report.set.time)} is complete, in ${seconds.toFixed(1)} s. ${counts}. ` +
-		`${size(report.bytesRead)} read, ${size(report.bytesStored)} stored in ${count(report.volumes, 'volume')}.${warnings}`
+		`${size(report.bytesRead)} read, ${size(report.bytesStored)} stored in ${count(report.volumes, 'volume')}.${retries}${warnings}`
 	);
 }

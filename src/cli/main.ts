@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { TsdupError } from '../errors.js';
+import { limitTraffic, parseRate, type TrafficLimits } from '../target/traffic.js';
 import { exitCodesHelp } from './exit-codes.js';
 import { openLogFile } from './log-file.js';
 import { Output } from './output.js';
@@ -48,6 +49,9 @@ export async function createProgram(argv: readonly string[] = []): Promise<Comma
 			const { log } = command.optsWithGlobals<{ log?: string }>();
 			if (log !== undefined) Output.log = openLogFile(log);
 		})
+		.option('--limit-upload <rate>', 'bytes per second to S3, as 500k or 2M')
+		.option('--limit-download <rate>', 'the same from there')
+		.hook('preAction', (_, command) => limitTraffic(limitsOf(command.optsWithGlobals())))
 		.addHelpText('after', exitCodesHelp())
 		.showSuggestionAfterError()
 		.exitOverride();
@@ -88,6 +92,13 @@ export async function main(argv: readonly string[]): Promise<number> {
 		}
 		return exit;
 	}
+}
+
+function limitsOf({ limitUpload, limitDownload }: Record<string, string | undefined>): TrafficLimits {
+	return {
+		...(limitUpload ? { upload: parseRate(limitUpload) } : {}),
+		...(limitDownload ? { download: parseRate(limitDownload) } : {}),
+	};
 }
 
 /** What the first word that is no option names; all of them for help, `completion`, and a word that names none. */

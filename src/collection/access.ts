@@ -19,9 +19,10 @@ import { holdsSlash, type NameForms, standardForms } from '../profile/name-forms
 import { type DuplicityParameters, parseParameters } from '../profile/params.js';
 import { type Protection, protectionOf } from '../profile/protection.js';
 import { type SigningKey, signingKeyOf } from '../profile/signing.js';
-import { openTarget } from '../target/open.js';
+import { type OpenOptions, openTarget } from '../target/open.js';
 import { RecordingTarget } from '../target/recording.js';
 import type { Target } from '../target/target.js';
+import type { Traffic } from '../target/traffic.js';
 import { describe, parseTargetUrl, type TargetLocation } from '../target/url.js';
 import { exportProfileKeys, importProfileKeys, type ProfileKey } from './profile-keys.js';
 
@@ -59,16 +60,23 @@ export interface ProfileAccess extends Access {
 	exportKeys(): Promise<string[]>;
 }
 
+export interface OpenProfileOptions {
+	/** Make the folder of a `file://` target when it is not there. */
+	readonly create?: boolean;
+	/** The profile's, if it was read already. */
+	readonly conf?: Conf;
+	/** Milliseconds for which a failed request is tried again. */
+	readonly patience?: number;
+	/** Counts what goes over the line. */
+	readonly traffic?: Traffic;
+}
+
 /**
  * Reads the profile and lets what its conf exports (credentials, GNUPGHOME) into this process's environment.
- * @param conf the profile's, if it was read already
- * @param create make the folder of a `file://` target when it is not there
  * @throws UsageError, KeyError, TargetError
  */
-export async function openProfile(
-	dir: string,
-	{ create = false, conf: known }: { create?: boolean; conf?: Conf } = {},
-): Promise<ProfileAccess> {
+export async function openProfile(dir: string, options: OpenProfileOptions = {}): Promise<ProfileAccess> {
+	const { create = false, conf: known, ...line } = options;
 	const conf = known ?? (await readConf(dir));
 	Object.assign(process.env, conf.environment);
 	const parameters = parseParameters(conf.parameters);
@@ -93,6 +101,8 @@ export async function openProfile(
 	return {
 		...(await open(storage ? { ...location, storageClass: storage } : location, parameters.nameForms, {
 			create,
+			...line,
+			...(parameters.timeout === null ? {} : { stall: parameters.timeout * 1000 }),
 			...(ARCH_DIR ? { cache: resolve(ARCH_DIR) } : {}),
 		})),
 		name: conf.name,
@@ -155,10 +165,10 @@ export async function openUrl(url: string): Promise<Access> {
 async function open(
 	location: TargetLocation,
 	nameForms: NameForms,
-	{ create, cache }: { create: boolean; cache?: string },
+	{ cache, ...options }: OpenOptions & { cache?: string },
 ): Promise<Pick<Access, 'target' | 'nameForms' | 'cacheDir'>> {
 	const cacheDir = await cacheDirectory(join('collections', collectionId(location, nameForms)), cache);
-	const target = await openTarget(holdsSlash(nameForms) ? deepened(location) : location, { create });
+	const target = await openTarget(holdsSlash(nameForms) ? deepened(location) : location, options);
 	return { target: traced(target), nameForms, cacheDir };
 }
 

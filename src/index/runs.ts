@@ -1,7 +1,7 @@
 /**
  * Runs that have begun to store a set or to remove it, so that the next one can heal what a killed one left: volumes
- * without a manifest are swept, a set without a segment gets it from the pending folder, where the segment waits as
- * ciphertext.
+ * without a manifest are gone on with or swept, a set without a segment gets it from the pending folder, where the segment
+ * waits as ciphertext.
  */
 import type { SetName } from '../collection/names.js';
 import type { Index } from './index.js';
@@ -13,12 +13,19 @@ export interface Run {
 	readonly segmentReady: boolean;
 	/** Of that segment; null when it is not encrypted. */
 	readonly segmentKey: ObjectKey | null;
+	/** Of its journal; null: it removes. `header`: of a message with the same key; empty when the backup is not encrypted. */
+	readonly journalKey: ObjectKey | null;
 }
 
-export function beginRun(index: Index, set: SetName): void {
+export function beginRun(index: Index, set: SetName, { header, key }: ObjectKey): void {
 	index.db
-		.prepare('INSERT INTO runs (time, kind, start) VALUES (?, ?, ?)')
-		.run(set.time, set.kind, set.start);
+		.prepare('INSERT INTO runs (time, kind, start, journal_header, journal_key) VALUES (?, ?, ?, ?, ?)')
+		.run(set.time, set.kind, set.start, header, key);
+}
+
+/** A run that is gone on with makes another segment. */
+export function resumeRun(index: Index, set: SetName): void {
+	index.db.prepare('UPDATE runs SET segment_header = NULL, segment_key = NULL WHERE time = ?').run(set.time);
 }
 
 /** From here on, the set's segment can be had from the pending folder. Comes before the manifest goes to the target. */
@@ -45,18 +52,22 @@ export function endRun(index: Index, set: SetName): void {
 
 export function openRuns(index: Index): Run[] {
 	const rows = index.db
-		.prepare('SELECT time, kind, start, segment_header AS header, segment_key AS key FROM runs ORDER BY time')
+		.prepare(`SELECT time, kind, start, segment_header AS header, segment_key AS key, journal_header AS journalHeader,
+			journal_key AS journalKey FROM runs ORDER BY time`)
 		.all() as {
 		time: number;
 		kind: 'full' | 'inc';
 		start: number | null;
 		header: Buffer | null;
 		key: Buffer | null;
+		journalHeader: Buffer | null;
+		journalKey: Buffer | null;
 	}[];
-	return rows.map(({ time, kind, start, header, key }) => ({
+	return rows.map(({ time, kind, start, header, key, journalHeader, journalKey }) => ({
 		set: { time, kind, start },
 		segmentReady: header !== null,
 		segmentKey: header?.length && key?.length ? { header, key } : null,
+		journalKey: journalHeader && journalKey && { header: journalHeader, key: journalKey },
 	}));
 }
 

@@ -8,7 +8,7 @@ import type Database from 'better-sqlite3';
 import { openSqlite } from './sqlite.js';
 
 /** Raise it whenever the tables below change. */
-const SCHEMA_VERSION = 5;
+const SCHEMA_VERSION = 6;
 
 /** Milliseconds to wait for another process that takes in a set. */
 const BUSY_TIMEOUT = 60_000;
@@ -127,7 +127,9 @@ CREATE TABLE runs (
 	kind TEXT NOT NULL,
 	start INTEGER,
 	segment_header BLOB,           -- set once the segment lies, complete, in the local pending folder
-	segment_key BLOB
+	segment_key BLOB,
+	journal_header BLOB,           -- what its journal is encrypted with, and, unless the backup is not encrypted, the
+	journal_key BLOB               -- packets that prove the passphrase
 );
 -- Objects of the target that were read whole and found good.
 CREATE TABLE verified (

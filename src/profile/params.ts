@@ -18,6 +18,8 @@ export interface DuplicityParameters {
 	readonly endpoint: string | null;
 	readonly region: string | null;
 	readonly unencryptedConnection: boolean;
+	/** Seconds without progress after which a connection is cut; null when not given. */
+	readonly timeout: number | null;
 	/** In S3's words, such as `STANDARD_IA`; null when not given. */
 	readonly storageClass: string | null;
 	/** What the names of objects look like that are read. */
@@ -47,6 +49,7 @@ const honouredValues = [
 	'--full-if-older-than',
 	'--s3-endpoint-url',
 	'--s3-region-name',
+	'--timeout',
 	'--gpg-options',
 	...nameValues,
 ];
@@ -96,7 +99,6 @@ const ignoredValues = [
 	'--s3-multipart-max-procs',
 	'--s3-multipart-max-timeout',
 	'--tempdir',
-	'--timeout',
 	'--verbosity',
 	'-v',
 ];
@@ -166,6 +168,7 @@ export function parseParameters(words: readonly Buffer[]): DuplicityParameters {
 		endpoint: values.get('--s3-endpoint-url') ?? null,
 		region: values.get('--s3-region-name') ?? null,
 		unencryptedConnection: flags.has('--s3-unencrypted-connection'),
+		timeout: timeoutOf(values.get('--timeout')),
 		storageClass,
 		nameForms: nameForms(values),
 		nonStandardNames: nonStandardOption(flags, values),
@@ -206,6 +209,13 @@ function refuse(option: string): void {
 	const meant = complete.find((name) => name.startsWith(option));
 	if (meant !== undefined)
 		throw new UsageError(`${option} in DUPL_PARAMS is abbreviated; write it out, as ${meant}`);
+}
+
+function timeoutOf(text: string | undefined): number | null {
+	if (text === undefined) return null;
+	if (!/^[1-9]\d*$/.test(text))
+		throw new UsageError(`--timeout ${text} in DUPL_PARAMS is not a number of seconds`);
+	return Number(text);
 }
 
 function volumeSize(text: string | undefined): number | null {

@@ -189,12 +189,11 @@ export class S3Target implements Target {
 		return answer;
 	}
 
-	/** What must be at hand at any time, all but the volumes, never goes to a class that needs thawing. */
+	/** Of volumes only: all else is small, is read at any time, and costs more in a cold class than it saves. */
 	#storageClass(name: string): StorageClass | undefined {
-		const wanted = this.#location.storageClass;
-		const cold = wanted !== undefined && /^(GLACIER|DEEP_ARCHIVE)/.test(wanted);
+		if (!name.includes('.difftar')) return undefined;
 		// The SDK's type knows AWS's classes only; other stores have their own.
-		return cold && !name.includes('.difftar') ? undefined : (wanted as StorageClass | undefined);
+		return this.#location.storageClass as StorageClass | undefined;
 	}
 
 	#tooShort(name: string, start: number, end?: number): DamageError {

@@ -2,7 +2,9 @@
  * What goes over the line to one target: counted, by the classes that stores bill, and slowed down where that is asked
  * for. One object for each opened target; whoever opens it may keep it and read the counts.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
+import { UsageError } from '../errors.js';
 
 export interface TrafficLimits {
 	/** Bytes per second. */
@@ -10,8 +12,29 @@ export interface TrafficLimits {
 	readonly download?: number;
 }
 
+/**
+ * `500k`, `2M` or a plain number: bytes per second, k and M by 1024 as duplicity's other numbers.
+ * @throws UsageError
+ */
+export function parseRate(text: string): number {
+	const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([kKmM]?)$/.exec(text) ?? [];
+	const rate = Number(number) * (unit === '' ? 1 : unit.toLowerCase() === 'k' ? 1024 : 1024 ** 2);
+	// Below that, one packet takes so long that the connection seems to be stuck.
+	if (rate >= LEAST_RATE) return rate;
+	throw new UsageError(`${text} is no rate: write bytes per second, at least 10k, as in 500k or 2M.`);
+}
+
+const LEAST_RATE = 10 * 1024;
+
 /** How requests are billed. */
 export type RequestClass = 'list' | 'read' | 'put' | 'delete';
+
+let limits: TrafficLimits = {};
+
+/** What this process was told to keep to, for each target that it opens from now on. */
+export function limitTraffic(asked: TrafficLimits): void {
+	limits = asked;
+}
 
 export class Traffic {
 	/** Requests made, attempts that failed too. */
@@ -24,7 +47,7 @@ export class Traffic {
 	readonly upload: Pace | null;
 	readonly download: Pace | null;
 
-	constructor({ upload, download }: TrafficLimits = {}) {
+	constructor({ upload, download }: TrafficLimits = limits) {
 		this.upload = upload === undefined ? null : new Pace(upload);
 		this.download = download === undefined ? null : new Pace(download);
 	}
