@@ -20,7 +20,6 @@ import { CASES, type Sample } from './samples.js';
 import { measureScale } from './scale.js';
 import { tables } from './table.js';
 import type { ToolKind } from './tools/tool.js';
-import { Tsdup } from './tools/tsdup.js';
 import { FULL, freshTree, SMALL, type Tree } from './tree.js';
 
 const { values: options } = parseArgs({
@@ -78,7 +77,7 @@ async function oneRound(number: number, kinds: readonly ToolKind[]): Promise<str
 	try {
 		for (const tool of tools) await tool.prepare();
 		await measureBackups(round);
-		for (const tool of tools) if (tool instanceof Tsdup) await measureMounts(round, tool);
+		await measureMounts(round);
 	} finally {
 		for (const tool of tools) await tool.close();
 	}

@@ -51,6 +51,18 @@ export async function measure(command: Command): Promise<Cost> {
 	}
 }
 
+/** Starts a program that goes on until `stop` is told; its output is thrown away. */
+export function start({ program, args, env, cwd }: Command): { stop(): Promise<void> } {
+	const child = spawn(program, args, { env, cwd, stdio: 'ignore' });
+	const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+	return {
+		stop: async () => {
+			child.kill('SIGINT');
+			await ended;
+		},
+	};
+}
+
 /** Runs a program that is not measured. @returns what it printed. @throws Error as `measure` */
 export async function run(
 	program: string,

@@ -1,8 +1,8 @@
 /** borg with its key in the repository and zstd, as its manual advises. */
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, run } from '../run.js';
-import { cleanEnvironment, makeHome, PASSPHRASE, type Tool, type ToolKind } from './tool.js';
+import { cleanEnvironment, type MountingTool, makeHome, PASSPHRASE, type ToolKind } from './tool.js';
 
 export const borg: ToolKind = {
 	name: 'borg',
@@ -11,9 +11,11 @@ export const borg: ToolKind = {
 	make: (dir, source) => new Borg(dir, source),
 };
 
-class Borg implements Tool {
+class Borg implements MountingTool {
 	readonly name = borg.name;
 	readonly target: string;
+	readonly mountpoint: string;
+	readonly staysToServe = false;
 	readonly #source: string;
 	readonly #home: string;
 	readonly #cache: string;
@@ -21,6 +23,7 @@ class Borg implements Tool {
 
 	constructor(dir: string, source: string) {
 		this.target = join(dir, 'target');
+		this.mountpoint = join(dir, 'mnt');
 		this.#source = source;
 		this.#home = join(dir, 'home');
 		this.#cache = join(dir, 'cache');
@@ -28,6 +31,7 @@ class Borg implements Tool {
 
 	async prepare(): Promise<void> {
 		await makeHome(this.#home);
+		await mkdir(this.mountpoint);
 		const { program, args, env } = this.#command('init', '--encryption', 'repokey');
 		await run(program, args, env);
 	}
@@ -40,6 +44,22 @@ class Borg implements Tool {
 	async fetch(path: string, destination: string): Promise<Command> {
 		await rm(this.#cache, { recursive: true, force: true });
 		return { ...this.#command('extract', '--stdout', `::${this.#newest}`, path), stdout: destination };
+	}
+
+	get newest(): string {
+		return this.mountpoint;
+	}
+
+	mount(): Command {
+		return this.#command('mount', `::${this.#newest}`, this.mountpoint);
+	}
+
+	umount(): Command {
+		return this.#command('umount', this.mountpoint);
+	}
+
+	restore(destination: string): Command {
+		return { ...this.#command('extract', `::${this.#newest}`), cwd: destination };
 	}
 
 	async close(): Promise<void> {}

@@ -1,8 +1,8 @@
 /** restic as it comes: its repositories are always encrypted, and compressed with zstd by default. */
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, run } from '../run.js';
-import { cleanEnvironment, makeHome, PASSPHRASE, type Tool, type ToolKind } from './tool.js';
+import { cleanEnvironment, type MountingTool, makeHome, PASSPHRASE, type ToolKind } from './tool.js';
 
 export const restic: ToolKind = {
 	name: 'restic',
@@ -11,15 +11,18 @@ export const restic: ToolKind = {
 	make: (dir, source) => new Restic(dir, source),
 };
 
-class Restic implements Tool {
+class Restic implements MountingTool {
 	readonly name = restic.name;
 	readonly target: string;
+	readonly mountpoint: string;
+	readonly staysToServe = true;
 	readonly #source: string;
 	readonly #home: string;
 	readonly #cache: string;
 
 	constructor(dir: string, source: string) {
 		this.target = join(dir, 'target');
+		this.mountpoint = join(dir, 'mnt');
 		this.#source = source;
 		this.#home = join(dir, 'home');
 		this.#cache = join(dir, 'cache');
@@ -27,6 +30,7 @@ class Restic implements Tool {
 
 	async prepare(): Promise<void> {
 		await makeHome(this.#home);
+		await mkdir(this.mountpoint);
 		const { program, args, env } = this.#command('init');
 		await run(program, args, env);
 	}
@@ -38,6 +42,22 @@ class Restic implements Tool {
 	async fetch(path: string, destination: string): Promise<Command> {
 		await rm(this.#cache, { recursive: true, force: true });
 		return { ...this.#command('dump', 'latest', join(this.#source, path)), stdout: destination };
+	}
+
+	get newest(): string {
+		return join(this.mountpoint, 'snapshots/latest', this.#source);
+	}
+
+	mount(): Command {
+		return this.#command('mount', this.mountpoint);
+	}
+
+	umount(): Command {
+		return { program: 'fusermount3', args: ['-u', this.mountpoint], env: cleanEnvironment(this.#home) };
+	}
+
+	restore(destination: string): Command {
+		return this.#command('restore', 'latest', '--target', destination);
 	}
 
 	async close(): Promise<void> {}

@@ -20,6 +20,25 @@ export interface Tool {
 	close(): Promise<void>;
 }
 
+/** One whose backups can be mounted. */
+export interface MountingTool extends Tool {
+	/** An empty folder. */
+	readonly mountpoint: string;
+	/** Returns, or goes on running, when the mount stands. */
+	mount(): Command;
+	/** Whether the mount command stays as long as the mount. */
+	readonly staysToServe: boolean;
+	umount(): Command;
+	/** Where in the mount the source's root of the newest backup is. */
+	readonly newest: string;
+	/** Restores the newest backup whole. */
+	restore(destination: string): Command;
+}
+
+export function canMount(tool: Tool): tool is MountingTool {
+	return 'mount' in tool;
+}
+
 export interface ToolKind {
 	readonly name: string;
 	/** Debian's; null: not one. */

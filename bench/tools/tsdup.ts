@@ -3,7 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from '../run.js';
-import { cleanEnvironment, makeHome, PASSPHRASE, type Tool, type ToolKind } from './tool.js';
+import { cleanEnvironment, type MountingTool, makeHome, PASSPHRASE, type ToolKind } from './tool.js';
 
 export const SCRIPT = fileURLToPath(new URL('../../../bin/tsdup.js', import.meta.url));
 const PROFILE = 'bench';
@@ -15,7 +15,8 @@ export const tsdup: ToolKind = {
 	make: (dir, source) => new Tsdup(dir, source),
 };
 
-export class Tsdup implements Tool {
+export class Tsdup implements MountingTool {
+	readonly staysToServe = false;
 	readonly name = tsdup.name;
 	readonly target: string;
 	readonly mountpoint: string;
@@ -58,6 +59,14 @@ export class Tsdup implements Tool {
 	mount(): Command {
 		const command = this.#command('mount', '-p', PROFILE, this.mountpoint);
 		return { ...command, env: { ...command.env, TSDUP_TRACE: this.trace } };
+	}
+
+	get newest(): string {
+		return join(this.mountpoint, 'latest');
+	}
+
+	restore(destination: string): Command {
+		return this.#command('restore', PROFILE, destination);
 	}
 
 	umount(): Command {
