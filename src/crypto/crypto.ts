@@ -43,6 +43,13 @@ export class Hash {
 	}
 }
 
+/** Of all of the bytes, 32 bytes. */
+export async function sha256(bytes: Buffer): Promise<Buffer> {
+	const hash = new Hash('sha256');
+	await hash.update(bytes);
+	return hash.digest();
+}
+
 /** AES-CFB, from any block on. One call at a time. */
 export class CfbDecryptor {
 	readonly #decrypt: (input: Buffer, output: Buffer) => Promise<unknown>;

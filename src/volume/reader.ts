@@ -2,10 +2,9 @@
  * Reads one frame of a stored volume. The content layer fetches `frameRange` from the target (or its cache) and hands
  * the bytes to `decodeFrame`; nothing here does I/O or keeps anything.
  */
-import { subtle } from 'node:crypto';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
-import { decryptCfb } from '../crypto/crypto.js';
+import { decryptCfb, sha256 } from '../crypto/crypto.js';
 import { DamageError } from '../errors.js';
 import { Inflater } from '../inflate/inflater.js';
 import type { Frame, StoredVolume } from './frame.js';
@@ -61,7 +60,7 @@ export async function decodeFrame(volume: StoredVolume, i: number, bytes: Buffer
 		throw damaged(volume, i, 'cannot be uncompressed', cause);
 	});
 	const tar = plain.subarray(Math.max(plain.length - frame.tarLength, 0));
-	const digest = Buffer.from(await subtle.digest('SHA-256', tar));
+	const digest = await sha256(tar);
 	if (!digest.equals(frame.digest)) throw damaged(volume, i, 'its SHA-256 is not the recorded one');
 	return tar;
 }
