@@ -83,7 +83,7 @@ export class VolumeWriter {
 	 * @throws what the object writer or the encryptor threw for an earlier frame
 	 */
 	write(tar: Buffer): Promise<void> {
-		this.#check();
+		if (this.#failure) return Promise.reject(this.#failure.error);
 		const room = this.#capacity() - this.#filled;
 		if (tar.length > room) return this.#fill(tar);
 		this.#copy(tar, 0, tar.length);
