@@ -96,7 +96,15 @@ export const pages: Readonly<Record<string, Page>> = {
 		seeAlso: ['tsdup-mount'],
 	},
 	status: {
-		description: ['Lists the chains and sets on the target, their ages and sizes, and what belongs to none.'],
+		description: [
+			'Lists the chains and sets on the target: their ages and sizes, when tsdup verify last found them good, when the next backup will be a full one by itself, and what belongs to none, object by object.',
+			'With --mounts instead of a profile it lists the mounts there are, and the process that holds each.',
+		],
+		examples: [
+			['tsdup status home', 'lists the backups.'],
+			['tsdup status --mounts', 'lists the mounts.'],
+		],
+		seeAlso: ['tsdup-verify', 'tsdup-umount'],
 	},
 	list: {
 		description: ['Prints the paths of a snapshot, one on a line, as the bytes they are.', time],
@@ -165,15 +173,20 @@ export const pages: Readonly<Record<string, Page>> = {
 	},
 	restore: {
 		description: [
-			'Restores a whole snapshot with its metadata into a folder that is absent or empty. Owners come back when it runs as root.',
+			'Restores a whole snapshot with its metadata. Owners and devices come back when it runs as root.',
+			'A restore that was interrupted goes on when it is started again: what is there with the right size and time is taken for finished. Anything else at the destination is named, and nothing is restored, unless --force is given: then every file is written anew, over what is there; folders that are there stay, with what else is in them.',
+			'With - as the destination a tar archive is written to stdout.',
 			time,
 		],
-		examples: [['tsdup restore home /tmp/all', 'restores the newest snapshot.']],
+		examples: [
+			['tsdup restore home /tmp/all', 'restores the newest snapshot.'],
+			['tsdup restore home - 7D >all.tar', 'makes a tar archive of what there was a week ago.'],
+		],
 		seeAlso: ['tsdup-fetch', 'tsdup-mount'],
 	},
 	fetch: {
 		description: [
-			'Restores one file or folder of a snapshot. The path is relative to the source. If the destination is a folder, it goes into it under its own name, as with cp.',
+			'Restores one file or folder of a snapshot. The path is relative to the source. If the destination is a folder, it goes into it under its own name, as with cp; with - it is written to stdout, in a tar archive. What is there already is treated as by tsdup restore.',
 			time,
 		],
 		examples: [['tsdup fetch home etc/passwd /tmp/passwd 1D', 'fetches a file as it was yesterday.']],

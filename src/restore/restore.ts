@@ -1,147 +1,268 @@
 /**
- * Writes an entry of a snapshot, with everything below it, into the file system. Nothing that exists is overwritten; what
- * cannot be restored is reported and the rest goes on. Contents come first, then a directory's own metadata.
+ * Writes an entry of a snapshot, with everything below it, into the file system. Contents are read several files ahead, in the
+ * order that they have on the target. A file gets its name when it is complete; a directory its metadata when all below it is.
+ * What cannot be restored is reported and the rest goes on.
  */
-import {
-	closeSync,
-	linkSync,
-	lstatSync,
-	mkdirSync,
-	openSync,
-	readdirSync,
-	unlinkSync,
-	writeSync,
-} from 'node:fs';
-import { DamageError, TsdupError, UsageError } from '../errors.js';
+import { chmodSync, closeSync, linkSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
+import { DamageError, TsdupError } from '../errors.js';
 import type { Entry, SnapshotSet } from '../index/entry.js';
 import type { Snapshots } from '../snapshots/snapshots.js';
+import { isRestored, refuseToOverwrite } from './existing.js';
 import { applyMetadata, makeSpecial } from './metadata.js';
+import { create, partOf, removeOld, rename, writeFully } from './part.js';
 import { endSparsely, writeSparsely } from './sparse.js';
 
 /** Bytes read at once: a few frames. */
 const CHUNK = 4 * 2 ** 20;
 
+/** What is read ahead, at most: bytes, to have some frames on the way at any time, and files. */
+const BYTES_AHEAD = 16 * 2 ** 20;
+const FILES_AHEAD = 256;
+
 /** Exit code "done with warnings". */
 const METADATA_LOST = 3;
 
 export interface RestoreReport {
+	/** Entries that are there now. */
 	entries: number;
+	/** Files among them that were there already. */
+	skipped: number;
+	/** Written. */
 	bytes: number;
+	/** Entries whose owner, and devices that, only root could have restored. */
+	ownersLost: number;
+	devicesLost: number;
 	/** Paths that could not be restored as they were, and why. */
 	problems: { path: Buffer; reason: string }[];
 	/** Exit code of the gravest problem; 0 when there is none. */
 	exit: number;
 }
 
+export interface RestoreOptions {
+	/** Overwrite what is there. Folders are kept, with what else is in them. */
+	readonly force?: boolean;
+	readonly progress?: (report: RestoreReport, path: Buffer) => void;
+}
+
 /**
- * @param destination what the entry becomes: must be absent, or an empty directory when the entry is one
- * @throws UsageError when it is something else
+ * @param destination what the entry becomes
+ * @throws UsageError without `force`, when something is there that is not of an earlier restore of the same
  */
 export async function restore(
 	snapshots: Snapshots,
 	set: SnapshotSet,
 	entry: Entry,
 	destination: Buffer,
+	options: RestoreOptions = {},
 ): Promise<RestoreReport> {
-	refuseToOverwrite(destination, entry);
-	const report: RestoreReport = { entries: 0, bytes: 0, problems: [], exit: 0 };
-	await restoreEntry({ snapshots, set, report, links: new Map() }, entry, destination);
-	return report;
+	if (!options.force) await refuseToOverwrite(snapshots, set, entry, destination);
+	return new Restore(snapshots, set, options).run(entry, destination);
 }
 
-interface Job {
-	snapshots: Snapshots;
-	set: SnapshotSet;
-	report: RestoreReport;
+class Restore {
+	readonly #snapshots: Snapshots;
+	readonly #set: SnapshotSet;
+	readonly #options: RestoreOptions;
+	readonly #report: RestoreReport = {
+		...{ entries: 0, skipped: 0, bytes: 0, ownersLost: 0, devicesLost: 0 },
+		problems: [],
+		exit: 0,
+	};
+	readonly #inFlight = new Set<Promise<unknown>>();
 	/** By the node that stands for a file with several names: its first one here, and how many are still to come. */
-	links: Map<number, { path: Buffer; left: number }>;
-}
+	readonly #links = new Map<number, FirstName>();
+	#bytesAhead = 0;
+	readonly #user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 
-async function restoreEntry(job: Job, entry: Entry, path: Buffer): Promise<void> {
-	try {
-		if (entry.hardLink !== null && linked(job, entry, path)) return;
-		if (entry.type === 'dir') await restoreDirectory(job, entry, path);
-		else if (entry.type === 'file') await restoreFile(job, entry, path);
-		else makeSpecial(path, entry);
-		job.report.entries++;
-		for (const reason of applyMetadata(path, entry)) complain(job.report, path, reason, METADATA_LOST);
-	} catch (error) {
+	constructor(snapshots: Snapshots, set: SnapshotSet, options: RestoreOptions) {
+		this.#snapshots = snapshots;
+		this.#set = set;
+		this.#options = options;
+	}
+
+	async run(entry: Entry, destination: Buffer): Promise<RestoreReport> {
+		const folders: { entry: Entry; path: Buffer }[] = [];
+		for (const { entry: next, path } of this.#walk(entry, destination)) {
+			this.#options.progress?.(this.#report, path);
+			if (next.type === 'dir') {
+				// The walk lists it next, after it was made.
+				if (this.#attempt(path, () => this.#makeFolder(path))) folders.push({ entry: next, path });
+			} else await this.#start(next, path);
+		}
+		await Promise.all(this.#inFlight);
+		for (const { entry, path } of folders.reverse()) this.#finish(path, entry);
+		return this.#report;
+	}
+
+	/** In the order of the format, which is that of the contents on the target. */
+	*#walk(entry: Entry, path: Buffer): Generator<{ entry: Entry; path: Buffer }> {
+		yield { entry, path };
+		if (entry.type !== 'dir') return;
+		for (const child of this.#snapshots.list(this.#set, entry.node)) {
+			yield* this.#walk(child, Buffer.concat([path, SLASH, child.name]));
+		}
+	}
+
+	#makeFolder(path: Buffer): void {
+		const stat = lstatSync(path, { throwIfNoEntry: false });
+		if (stat?.isDirectory()) {
+			// Its own mode, which may forbid to write into it, comes in the end.
+			chmodSync(path, 0o700);
+			return;
+		}
+		if (stat) unlinkSync(path);
+		mkdirSync(path, { recursive: true, mode: 0o700 });
+	}
+
+	/** Returns when another one may be started. */
+	async #start(entry: Entry, path: Buffer): Promise<void> {
+		const ahead = entry.type === 'file' ? Math.min(entry.size ?? CHUNK, CHUNK) : 0;
+		while (
+			this.#inFlight.size >= FILES_AHEAD ||
+			(this.#bytesAhead > 0 && this.#bytesAhead + ahead > BYTES_AHEAD)
+		) {
+			await Promise.race(this.#inFlight);
+		}
+		this.#bytesAhead += ahead;
+		const make = () => (entry.type === 'file' ? this.#file(entry, path) : this.#special(entry, path));
+		const made: Promise<boolean> = (entry.hardLink === null ? make() : this.#named(entry, path, make))
+			.catch((error) => this.#complain(path, error))
+			.finally(() => {
+				this.#bytesAhead -= ahead;
+				this.#inFlight.delete(made);
+			});
+		this.#inFlight.add(made);
+	}
+
+	/** Of an entry that may have several names the first is made, the others become links to it: its metadata are there, too. */
+	#named(entry: Entry, path: Buffer, make: () => Promise<boolean>): Promise<boolean> {
+		const { names, first } = this.#snapshots.names(this.#set, entry);
+		if (names === 1) return make();
+		const before = this.#links.get(first);
+		if (!before) {
+			const made = make();
+			this.#links.set(first, { path, made, left: names - 1 });
+			return made;
+		}
+		before.left--;
+		if (before.left === 0) this.#links.delete(first);
+		return this.#link(before, entry, path).then((isLinked) => isLinked || make());
+	}
+
+	/** @returns false when the system refuses, or there is nothing to link to: then it becomes a file of its own */
+	async #link(first: FirstName, entry: Entry, path: Buffer): Promise<boolean> {
+		if (!(await first.made.catch(() => false))) return false;
+		try {
+			const there = lstatSync(path, { throwIfNoEntry: false });
+			const { dev, ino } = lstatSync(first.path);
+			if (there?.dev === dev && there.ino === ino) this.#report.skipped++;
+			else {
+				const part = partOf(path, entry);
+				removeOld(part);
+				linkSync(first.path, part);
+				rename(part, path);
+			}
+		} catch (error) {
+			// A file system without hard links, or with a limit.
+			this.#lost(path, `is a file of its own: ${(error as Error).message}`, METADATA_LOST);
+			return false;
+		}
+		this.#report.entries++;
+		return true;
+	}
+
+	/** @returns whether it is there now; so do the others */
+	async #file(entry: Entry, path: Buffer): Promise<boolean> {
+		if (await this.#isThere(entry, path)) {
+			this.#report.skipped++;
+			return this.#finish(path, entry);
+		}
+		const reader = await this.#snapshots.open(this.#set, entry);
+		const first = await reader.read(0, CHUNK);
+		const part = partOf(path, entry);
+		const fd = create(part);
+		try {
+			for (let offset = 0, bytes = first; ; bytes = await reader.read(offset, CHUNK)) {
+				if (entry.allocated === null) writeFully(fd, bytes);
+				else writeSparsely(fd, bytes, offset);
+				offset += bytes.length;
+				this.#report.bytes += bytes.length;
+				if (offset === reader.size) break;
+				if (bytes.length === 0) throw new DamageError('The backup holds less of this file than it should.');
+			}
+			if (entry.allocated !== null) endSparsely(fd, reader.size);
+		} catch (error) {
+			unlinkSync(part);
+			throw error;
+		} finally {
+			closeSync(fd);
+		}
+		return this.#finish(part, entry, path);
+	}
+
+	async #special(entry: Entry, path: Buffer): Promise<boolean> {
+		const isDevice = entry.type === 'chardev' || entry.type === 'blockdev';
+		if (isDevice && this.#user.uid !== 0) {
+			this.#report.devicesLost++;
+			return false;
+		}
+		if (await this.#isThere(entry, path)) {
+			this.#report.skipped++;
+			return this.#finish(path, entry);
+		}
+		const part = partOf(path, entry);
+		removeOld(part);
+		makeSpecial(part, entry);
+		return this.#finish(part, entry, path);
+	}
+
+	/** What an earlier restore finished. With `force` nothing is trusted to be it. */
+	async #isThere(entry: Entry, path: Buffer): Promise<boolean> {
+		if (this.#options.force) return false;
+		const stat = lstatSync(path, { throwIfNoEntry: false });
+		return stat !== undefined && (await isRestored(this.#snapshots, this.#set, entry, path, stat));
+	}
+
+	/** Gives it its metadata, and then its name. */
+	#finish(path: Buffer, entry: Entry, name = path): boolean {
+		for (const reason of applyMetadata(path, entry)) this.#lost(name, reason, METADATA_LOST);
+		const { uid, gid } = this.#user;
+		if (uid !== 0 && (entry.uid !== uid || entry.gid !== gid)) this.#report.ownersLost++;
+		if (name !== path && !this.#attempt(name, () => rename(path, name))) return false;
+		this.#report.entries++;
+		return true;
+	}
+
+	#attempt(path: Buffer, act: () => void): boolean {
+		try {
+			act();
+			return true;
+		} catch (error) {
+			this.#complain(path, error);
+			return false;
+		}
+	}
+
+	#complain(path: Buffer, error: unknown): false {
 		const reason = error instanceof Error ? error.message : String(error);
-		complain(job.report, path, reason, error instanceof TsdupError ? error.exit : new TsdupError('').exit);
-	}
-}
-
-/**
- * Makes a further name of a file that is restored already. Its metadata are there, too.
- * @returns false when this is its first name, or the system refuses: then it becomes a file of its own
- */
-function linked({ snapshots, set, report, links }: Job, entry: Entry, path: Buffer): boolean {
-	const { names, first } = snapshots.names(set, entry);
-	if (names === 1) return false;
-	const before = links.get(first);
-	if (!before) {
-		links.set(first, { path, left: names - 1 });
+		this.#lost(path, reason, error instanceof TsdupError ? error.exit : new TsdupError('').exit);
 		return false;
 	}
-	before.left--;
-	if (before.left === 0) links.delete(first);
-	try {
-		linkSync(before.path, path);
-	} catch (error) {
-		// The first name could not be restored; or a file system without hard links, or with a limit.
-		if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-			complain(report, path, `is a file of its own: ${(error as Error).message}`, METADATA_LOST);
-		}
-		return false;
-	}
-	report.entries++;
-	return true;
-}
 
-function complain(report: RestoreReport, path: Buffer, reason: string, exit: number): void {
-	report.problems.push({ path, reason });
-	// Done with warnings is the mildest, whatever its number.
-	if (report.exit === 0 || report.exit === METADATA_LOST) report.exit = exit;
-	else if (exit !== METADATA_LOST) report.exit = Math.max(report.exit, exit);
-}
-
-async function restoreDirectory(job: Job, entry: Entry, path: Buffer): Promise<void> {
-	mkdirSync(path, { recursive: true, mode: 0o700 });
-	for (const child of job.snapshots.list(job.set, entry.node)) {
-		await restoreEntry(job, child, Buffer.concat([path, Buffer.from('/'), child.name]));
+	#lost(path: Buffer, reason: string, exit: number): void {
+		const { problems } = this.#report;
+		problems.push({ path, reason });
+		// Done with warnings is the mildest, whatever its number.
+		if (this.#report.exit === 0 || this.#report.exit === METADATA_LOST) this.#report.exit = exit;
+		else if (exit !== METADATA_LOST) this.#report.exit = Math.max(this.#report.exit, exit);
 	}
 }
 
-async function restoreFile(job: Job, entry: Entry, path: Buffer): Promise<void> {
-	const reader = await job.snapshots.open(job.set, entry);
-	const fd = openSync(path, 'wx', 0o600);
-	try {
-		for (let offset = 0; offset < reader.size; ) {
-			const bytes = await reader.read(offset, CHUNK);
-			if (bytes.length === 0) throw new DamageError('The backup holds less of this file than it should.');
-			if (entry.allocated === null) writeFully(fd, bytes);
-			else writeSparsely(fd, bytes, offset);
-			offset += bytes.length;
-			job.report.bytes += bytes.length;
-		}
-		if (entry.allocated !== null) endSparsely(fd, reader.size);
-	} catch (error) {
-		// What came back is no whole file, and must not look like one.
-		unlinkSync(path);
-		throw error;
-	} finally {
-		closeSync(fd);
-	}
+interface FirstName {
+	readonly path: Buffer;
+	/** Whether it is there, when that is known. */
+	readonly made: Promise<boolean>;
+	left: number;
 }
 
-function writeFully(fd: number, bytes: Buffer): void {
-	for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-}
-
-function refuseToOverwrite(destination: Buffer, entry: Entry): void {
-	const stat = lstatSync(destination, { throwIfNoEntry: false });
-	if (!stat) return;
-	const empty = stat.isDirectory() && readdirSync(destination).length === 0;
-	if (entry.type === 'dir' && empty) return;
-	throw new UsageError(`${destination} exists: restore into an absent path or an empty folder.`);
-}
+const SLASH = Buffer.from('/');

@@ -2,13 +2,14 @@
  * Verifies what a snapshot needs: each object of its chain is read whole, once, and checked against its digests. Then says which
  * files of the snapshot cannot be read, and, if asked to, what differs from the source. Nothing that is damaged ends it.
  */
-import type { BackupSet, Chain } from '../collection/backup-set.js';
+import type { Chain } from '../collection/backup-set.js';
 import { KeyError, MissingObjectError, TargetError, TsdupError, UsageError } from '../errors.js';
 import type { SnapshotSet } from '../index/entry.js';
 import { volumeId } from '../index/extents.js';
 import type { Index } from '../index/index.js';
 import { type Coverage, coverage, forgetVerified, lastVerified, noteVerified } from '../index/verified.js';
 import type { Opener } from '../openpgp/opener.js';
+import { verifiable } from '../snapshots/figures.js';
 import type { OpenCollection } from '../snapshots/open.js';
 import type { Target } from '../target/target.js';
 import { lostFiles } from './affected.js';
@@ -125,7 +126,7 @@ class Verification {
 		const whole = percent === null || until !== null;
 		const [set] = snapshots.slice(-1);
 		if (source) await this.#compare(set, source);
-		const objects = this.#options.collection.chains.flatMap(({ sets }) => sets.flatMap(objectsOf));
+		const objects = this.#options.collection.chains.flatMap(({ sets }) => sets.flatMap(verifiable));
 		return {
 			time: whole && set ? set.time : null,
 			objects: this.#objects,
@@ -278,8 +279,4 @@ function stateOf(error: TsdupError): Finding['state'] {
 	if (error instanceof MissingObjectError) return 'missing';
 	if (error instanceof KeyError) return 'locked';
 	return error.exit === DAMAGE ? 'damaged' : 'unreadable';
-}
-
-function objectsOf({ manifest, segment, sigtar, volumes }: BackupSet) {
-	return [manifest, segment, sigtar, ...volumes].filter((object) => object !== null);
 }
