@@ -42,7 +42,7 @@ export async function checkBackups(access: ProfileAccess, oldest: number): Promi
 				? warning(
 						'orphans',
 						`${orphans} sets or objects belong to no backup (tsdup status ${name})`,
-						`if no other machine is just writing them: ${'duplicity cleanup'}; those of an interrupted run of this machine go with the next backup`,
+						`if no other machine is just writing them: tsdup cleanup ${name} --force; those of an interrupted run of this machine go with the next backup`,
 					)
 				: ok('orphans', 'Nothing lies there that belongs to no backup'),
 		);
