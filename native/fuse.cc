@@ -218,6 +218,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Napi::Reference<Napi::Float64Array> attributes;
   bool no_open = false;
   bool no_opendir = false;
+  bool without_xattrs = false;
 
  private:
   void Reply(fuse_req_t request, const Part& part, const Directory& directory);
@@ -293,7 +294,9 @@ void OnRead(fuse_req_t request, fuse_ino_t ino, size_t length, off_t offset, fus
 }
 
 void OnGetxattr(fuse_req_t request, fuse_ino_t ino, const char* name, size_t size) {
-  if (Of(request).HasXattrs(ino)) {
+  if (Of(request).without_xattrs) {
+    fuse_reply_err(request, ENOSYS);
+  } else if (Of(request).HasXattrs(ino)) {
     Of(request).Ask(request, kGetxattr, ino, 0, size, name);
   } else {
     fuse_reply_err(request, ENODATA);
@@ -311,7 +314,9 @@ void ReplyXattr(fuse_req_t request, size_t size, const char* bytes, size_t lengt
 }
 
 void OnListxattr(fuse_req_t request, fuse_ino_t ino, size_t size) {
-  if (Of(request).HasXattrs(ino)) {
+  if (Of(request).without_xattrs) {
+    fuse_reply_err(request, ENOSYS);
+  } else if (Of(request).HasXattrs(ino)) {
     Of(request).Ask(request, kListxattr, ino, 0, size);
   } else {
     ReplyXattr(request, size, nullptr, 0);
@@ -572,6 +577,10 @@ Napi::Value MountSession(const Napi::CallbackInfo& info) {
     space.f_files = static_cast<fsfilcnt_t>(call[3].As<Napi::Number>().Int64Value());
     space.f_namemax = 255;
     if (fuse_req_t request = session->Take(IdOf(call[0]))) fuse_reply_statfs(request, &space);
+    return call.Env().Undefined();
+  });
+  Method(object, "withoutXattrs", [session](const Napi::CallbackInfo& call) -> Napi::Value {
+    session->without_xattrs = true;
     return call.Env().Undefined();
   });
   Method(object, "expire", [session](const Napi::CallbackInfo& call) -> Napi::Value {

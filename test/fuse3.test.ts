@@ -55,6 +55,10 @@ class CountedTree implements FileSystem {
 		return ino >= FIRST_DARK ? ino - FIRST_DARK : ino - FIRST_FILE;
 	}
 
+	hasXattrs(): boolean {
+		return false;
+	}
+
 	isFixed(ino: number): boolean {
 		return ino !== ROOT_INO;
 	}
@@ -182,6 +186,14 @@ test('a name without attributes costs nothing until somebody wants them', async 
 		assert.equal(Number(stdout), content(7).length);
 	});
 	assert.deepEqual(size, { lookup: 1 });
+});
+
+test('where no entry has extended attributes nobody is asked for any', async () => {
+	const file = join(mountpoint, 'folder', String(name(7)));
+	for (const options of [['-n', 'user.any'], ['-d', '-m', '-']]) {
+		await assert.rejects(run('getfattr', [...options, file]), /Operation not supported/);
+	}
+	await run('ls', ['-l', file]);
 });
 
 test('times below the second', async () => {

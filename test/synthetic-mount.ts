@@ -140,6 +140,10 @@ export class SyntheticTree implements FileSystem {
 		return node;
 	}
 
+	hasXattrs(): boolean {
+		return true;
+	}
+
 	isFixed(ino: number): boolean {
 		return ino !== ROOT_INO;
 	}

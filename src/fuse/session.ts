@@ -87,6 +87,7 @@ interface NativeSession {
 	expire(ms: number): number[];
 	store(ino: number, bytes: Buffer): void;
 	forget(folder: number, name: Buffer): void;
+	withoutXattrs(): void;
 }
 
 const FIELDS = 13;
@@ -118,6 +119,11 @@ export class Session {
 				onRequest({ operation: OPERATIONS[operation] as Operation, id, ino, offset, length, name }),
 			() => end(),
 		);
+	}
+
+	/** The kernel is told that there are no extended attributes, which it remembers: it never asks for any. */
+	withoutXattrs(): void {
+		this.#native.withoutXattrs();
 	}
 
 	/** To `lookup`. */

@@ -136,6 +136,11 @@ export class Index {
 		return this.#listAfter.all(directory, after, set.chain, set.time, set.time, most) as Entry[];
 	}
 
+	/** Whether any entry of any set has extended attributes. */
+	hasXattrs(): boolean {
+		return this.db.prepare('SELECT 1 FROM versions WHERE xattrs IS NOT NULL LIMIT 1').get() !== undefined;
+	}
+
 	lookup(set: SnapshotSet, directory: number, name: Buffer): Entry | undefined {
 		return this.#lookup.get(directory, name, set.chain, set.time, set.time) as Entry | undefined;
 	}

@@ -8,7 +8,7 @@ import type Database from 'better-sqlite3';
 import { openSqlite } from './sqlite.js';
 
 /** Raise it whenever the tables below change. */
-const SCHEMA_VERSION = 6;
+const SCHEMA_VERSION = 7;
 
 /** Milliseconds to wait for another process that takes in a set. */
 const BUSY_TIMEOUT = 60_000;
@@ -120,6 +120,7 @@ CREATE TABLE versions (
 	allocated INTEGER,             -- bytes on disk of a file with holes; NULL: no holes, or not known
 	PRIMARY KEY (node, chain, first)
 ) WITHOUT ROWID;
+CREATE INDEX versions_with_xattrs ON versions (node) WHERE xattrs IS NOT NULL;
 CREATE INDEX versions_by_link ON versions (hard_link, chain) WHERE hard_link IS NOT NULL;
 -- A backup run that has begun and whose segment is not known to be on the target.
 CREATE TABLE runs (

@@ -58,6 +58,8 @@ export interface OpenFile {
 export interface FileSystem {
 	/** Whether neither the inode's attributes nor, in a directory, its names ever change, so that they need not be asked for again. */
 	isFixed(ino: number): boolean;
+	/** Whether there are extended attributes at all: else a driver may tell the kernel never to ask for any. */
+	hasXattrs(): boolean;
 	getattr(ino: number): Promise<Attributes>;
 	lookup(parent: number, name: Buffer): Promise<Attributes>;
 	/** All entries but `.` and `..`. */

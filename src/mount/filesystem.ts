@@ -74,6 +74,10 @@ export class SnapshotFileSystem implements FileSystem {
 		return this.#folders.update();
 	}
 
+	hasXattrs(): boolean {
+		return this.#collections.some(({ snapshots }) => snapshots.hasXattrs());
+	}
+
 	isFixed(ino: number): boolean {
 		return !isOwn(ino);
 	}

@@ -33,6 +33,8 @@ export const fuse3: Driver = {
 	async mount(mountpoint: string, fs: FileSystem, options: MountOptions): Promise<Mounted> {
 		const server = new Server(fs, options);
 		const session = start(mountpoint, options, (request) => server.serve(request, session));
+		// Each `ls -l` and `cp -a` asks for those of every file: without any, that would be the dearest part of them.
+		if (!fs.hasXattrs()) session.withoutXattrs();
 		const timer = setInterval(() => server.expire(session), 1000);
 		const unmounted = session.ended.then(() => clearInterval(timer));
 		return {

@@ -87,6 +87,11 @@ export class Snapshots {
 		return this.#index.listStat(set, directory);
 	}
 
+	/** Whether any entry of any snapshot has extended attributes. */
+	hasXattrs(): boolean {
+		return this.#index.hasXattrs();
+	}
+
 	lookup(set: SnapshotSet, directory: number, name: Buffer): Entry | undefined {
 		return this.#index.lookup(set, directory, name);
 	}
