@@ -190,7 +190,10 @@ test('a name without attributes costs nothing until somebody wants them', async 
 
 test('where no entry has extended attributes nobody is asked for any', async () => {
 	const file = join(mountpoint, 'folder', String(name(7)));
-	for (const options of [['-n', 'user.any'], ['-d', '-m', '-']]) {
+	for (const options of [
+		['-n', 'user.any'],
+		['-d', '-m', '-'],
+	]) {
 		await assert.rejects(run('getfattr', [...options, file]), /Operation not supported/);
 	}
 	await run('ls', ['-l', file]);
