@@ -106,7 +106,13 @@ describe('a key', () => {
 
 	test('whose passphrase is wrong is named, and the passphrase is not', async () => {
 		const to = join(box.dir, 'by-rsa');
-		const dir = make('rsa', to, `GPG_KEY='BE0139F7AD67C590'`, `GPG_PW='not-the-passphrase'`);
+		const dir = make(
+			'rsa',
+			to,
+			`GPG_KEY='BE0139F7AD67C590'`,
+			`GPG_KEY_SIGN='disabled'`,
+			`GPG_PW='not-the-passphrase'`,
+		);
 		cpSync(join(KEYS, 'rsa.public.asc'), join(dir, 'gpgkey.BE0139F7AD67C590.pub.asc'));
 		cpSync(join(KEYS, 'rsa.secret.asc'), join(dir, 'gpgkey.BE0139F7AD67C590.sec.asc'));
 		assert.equal((await tsdup(['backup', 'rsa'], box)).code, 0);
