@@ -3,7 +3,7 @@
  * backups are made in this process: its environment must be the sandbox's.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { backup } from '../src/backup/backup.js';
 import { openProfile } from '../src/collection/access.js';
@@ -112,7 +112,7 @@ export class History {
 		const access = await openProfile(this.#dir);
 		const { snapshots, close } = await openSnapshots({ ...access, ...(cacheDir && { cacheDir }) }, () => {});
 		for (const set of snapshots.sets()) {
-			const to = join(this.#box.dir, 'restored');
+			const to = mkdtempSync(join(this.#box.dir, 'restored-'));
 			const { problems } = await restore(snapshots, set, snapshots.root(set) as Entry, Buffer.from(to));
 			assert.deepEqual(problems, []);
 			this.#assertTree(to, set.time);

@@ -9,6 +9,7 @@ import { type Part, parseName, segmentName, setKey } from '../collection/names.j
 import { forgetAllBut } from '../index/forget.js';
 import type { Index } from '../index/index.js';
 import { beginRemoval, endRun, openRuns } from '../index/runs.js';
+import { forgetVerified } from '../index/verified.js';
 import type { NameForms } from '../profile/name-forms.js';
 import { FolderTarget } from '../target/file.js';
 import type { Target } from '../target/target.js';
@@ -40,6 +41,9 @@ export async function remove(
 		const names = objects.filter(isOfPhase).map(({ name }) => name);
 		if (names.length > 0) await target.delete(names);
 	}
+	index.db.transaction(() => {
+		for (const { name } of objects) forgetVerified(index, name);
+	})();
 	const gone = new Set(removals.map(({ set }) => set.time));
 	forgetAllBut(index, new Set(index.sets().flatMap(({ time }) => (gone.has(time) ? [] : [time]))));
 }
