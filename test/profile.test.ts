@@ -254,6 +254,7 @@ describe('DUPL_PARAMS', () => {
 			encryption: true,
 			endpoint: 'http://x',
 			region: 'r',
+			timeout: null,
 			unencryptedConnection: true,
 			storageClass: 'STANDARD_IA',
 			nameForms: standardForms,
