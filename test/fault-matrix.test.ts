@@ -141,7 +141,11 @@ test('each failure that stays ends the run with its cause, and the next run make
 			afterFirst(2, refused(403, 'ExpiredToken'), /^PUT/),
 			/the session token has expired/,
 		],
-		['a full store', onlyFirst(1, refused(403, 'QuotaExceeded'), /vol2/), /the storage quota is used up/],
+		[
+			'a full store',
+			onlyFirst(1, refused(403, 'QuotaExceeded'), /PUT.*difftar/),
+			/the storage quota is used up/,
+		],
 		['a sigtar that is refused', onlyFirst(1, refused(403, 'AccessDenied'), /PUT.*sigtar/), /access denied/],
 		[
 			'a manifest that is refused',
