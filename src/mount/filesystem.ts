@@ -93,6 +93,8 @@ export class SnapshotFileSystem implements FileSystem {
 	}
 
 	async lookup(parent: number, name: Buffer): Promise<Attributes> {
+		// The kernel leaves it to the file system.
+		if (name.length > LONGEST_NAME) throw new Errno('ENAMETOOLONG');
 		if (isOwn(parent)) {
 			this.#looked();
 			// Names of profiles and snapshots are text.
@@ -229,6 +231,9 @@ export class SnapshotFileSystem implements FileSystem {
 
 /** The node number of the symlink to a snapshot. */
 const LINK = 0;
+
+/** Bytes; what `statfs` says, too. */
+const LONGEST_NAME = 255;
 
 /** What a listing tells of an entry. */
 function listed(name: Buffer, base: number, entry: ListedEntry, names: Names): DirectoryEntry {

@@ -131,8 +131,8 @@ export function readdirOf(
 		answer('list', path, listing, signal, (entries) => {
 			signal(
 				0,
-				entries.map((entry) => entry.name.toString('latin1')),
-				entries.map((entry) => LISTED[entry.type]),
+				['.', '..', ...entries.map((entry) => entry.name.toString('latin1'))],
+				[LISTED.dir, LISTED.dir, ...entries.map((entry) => LISTED[entry.type])],
 			);
 		});
 	};
