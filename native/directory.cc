@@ -23,14 +23,23 @@ namespace {
 
 // All zero when lstat refused: whoever wants to know why asks again.
 struct Facts {
-  double mode, uid, gid, size, seconds, nanoseconds, device, major, minor, names, file;
+  double mode, uid, gid, size, seconds, nanoseconds, device, major, minor, names, file, stamp;
 };
 constexpr size_t kFacts = sizeof(Facts) / sizeof(double);
 
+// An odd number that spreads over all bits what it is multiplied with.
+constexpr uint64_t kSpread = 0x9e3779b97f4a7c15ULL;
+
 // As src/source/source.ts makes it of Node's numbers: 52 bits, which a double holds.
 double FileNumber(const struct stat& found) {
-  const uint64_t number = static_cast<uint64_t>(found.st_ino) ^ (static_cast<uint64_t>(found.st_dev) * 0x9e3779b97f4a7c15ULL);
+  const uint64_t number = static_cast<uint64_t>(found.st_ino) ^ (static_cast<uint64_t>(found.st_dev) * kSpread);
   return static_cast<double>(number & ((1ULL << 52) - 1));
+}
+
+// As src/source/source.ts makes it, in 52 bits again.
+double Stamp(const struct stat& found) {
+  const uint64_t changed = static_cast<uint64_t>(found.st_ctim.tv_sec) * 1000000000ULL + static_cast<uint64_t>(found.st_ctim.tv_nsec);
+  return static_cast<double>((((static_cast<uint64_t>(found.st_ino) * kSpread) ^ changed) * kSpread) >> 12);
 }
 
 struct CloseFolder {
@@ -76,7 +85,7 @@ Napi::Value List(const Napi::CallbackInfo& info) {
              static_cast<double>(found.st_mtim.tv_sec),    static_cast<double>(found.st_mtim.tv_nsec),
              static_cast<double>(found.st_dev),            static_cast<double>(major(found.st_rdev)),
              static_cast<double>(minor(found.st_rdev)),    static_cast<double>(found.st_nlink),
-             FileNumber(found)};
+             FileNumber(found),                            Stamp(found)};
     }
     at++;
   }

@@ -136,6 +136,17 @@ describe('a killed run', () => {
 		});
 	}
 
+	test('knows of what it stored before it was killed when an edit puts the time back', async () => {
+		const run = new Case();
+		after(() => run.box.remove());
+		await run.killAt(8);
+		assert.match((await run.backup()).said, GOES_ON);
+		const edit = `touch -r a-1 ../time; printf edited | dd of=a-1 bs=1 seek=1000 conv=notrunc status=none; touch -r ../time a-1`;
+		execFileSync('bash', ['-ec', edit], { cwd: run.source });
+		await run.backup();
+		await run.isRight();
+	});
+
 	test('is gone on with more than once', async () => {
 		const run = new Case();
 		after(() => run.box.remove());

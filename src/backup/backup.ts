@@ -14,6 +14,7 @@ import { takeLock } from '../index/lock.js';
 import { checkPassphrase } from '../index/passphrase.js';
 import { beginRun, type Run, resumeRun, segmentReady } from '../index/runs.js';
 import type { ObjectKey } from '../index/set-import.js';
+import { StampLearner } from '../index/stamps.js';
 import { type Synced, type SyncOptions, sync } from '../index/sync.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { Opener } from '../openpgp/opener.js';
@@ -238,10 +239,12 @@ class Backup {
 		const writer = new SetWriter({
 			...{ target, pending, encryptor, set, chain, source, volumeSize, checkpoints, kept },
 		});
+		const learner = before && new StampLearner(before.index, before.set);
 		const store = new Store({
 			source,
 			writer,
 			before,
+			learner,
 			content: this.#content,
 			reporter,
 			counts,
@@ -263,6 +266,7 @@ class Backup {
 				}
 			}
 			await resumption?.finish(writer, counts);
+			learner?.flush();
 			key = await writer.complete();
 			segmentReady(this.#index, set, key);
 		} catch (error) {
@@ -328,13 +332,20 @@ class Backup {
 	}
 
 	#dryRun(set: SetName, before: Before | null): BackupReport {
+		let touched = 0;
 		for (const change of this.#walk(before)) {
 			if (change.kind !== 'deleted') this.#counts.entries++;
-			if (change.kind === 'same') continue;
+			if (change.kind === 'touched') touched++;
+			if (change.kind === 'same' || change.kind === 'touched') continue;
 			const effect = change.kind === 'deleted' ? 'deleted' : change.previous ? 'changed' : 'new';
 			this.#counts[`${effect}Entries`]++;
 			this.#options.reporter.would(effect, change.path);
 			if (change.kind === 'stored') this.#counts.bytesRead += change.metadata.size;
+		}
+		if (touched > 0) {
+			this.#options.reporter.note(
+				`Of ${touched} entries time and size are the same, but not inode and ctime: a backup reads them, and stores them if they have changed.`,
+			);
 		}
 		return { set, ...this.#counts };
 	}

@@ -43,6 +43,8 @@ export interface KeptEntry {
 	readonly signature: Buffer | null;
 	readonly change: FileChange | null;
 	readonly effect: FileChange;
+	/** null: not known, or deleted. */
+	readonly stamp: number | null;
 }
 
 /** What is kept: everything up to the end of a volume. */
@@ -54,9 +56,12 @@ export interface Kept {
 }
 
 /** Of these lines; to be changed with them. */
-const VERSION = '1 ';
+const VERSION = '2 ';
 
 const NOTHING: Kept = { volumes: [], finished: 0, pieces: [] };
+
+/** What is noted of an entry besides its line in the segment. */
+type Noted = Pick<KeptEntry, 'signature' | 'change' | 'effect' | 'stamp'>;
 
 /** Each line begins with the letter of what it is. */
 export class Checkpoints {
@@ -72,8 +77,8 @@ export class Checkpoints {
 	}
 
 	/** In the order of the entries. `line` is that of the segment. */
-	entry(line: Buffer, signature: Buffer | null, change: FileChange | null, effect: FileChange): void {
-		const head = `E${change ?? '-'} ${effect} ${signature?.toString('base64') ?? '-'} `;
+	entry(line: Buffer, { signature, change, effect, stamp }: Noted): void {
+		const head = `E${change ?? '-'} ${effect} ${signature?.toString('base64') ?? '-'} ${stamp ?? '-'} `;
 		this.#journal.append(Buffer.concat([Buffer.from(head), line.subarray(0, -1)]));
 	}
 
@@ -219,12 +224,14 @@ function planOf(begin: string): string | null {
 }
 
 function toEntry(text: string): KeptEntry {
-	const [change = '', effect = '', signature = ''] = text.split(' ', 3);
-	const line = parseLine(text.slice(change.length + effect.length + signature.length + 3));
-	const known = {
+	const words = text.split(' ', 4);
+	const [change = '', effect = '', signature = '', stamp = ''] = words;
+	const line = parseLine(text.slice(words.join(' ').length + 1));
+	const known: Noted = {
 		signature: signature === '-' ? null : Buffer.from(signature, 'base64'),
 		change: change === '-' ? null : (change as FileChange),
 		effect: effect as FileChange,
+		stamp: stamp === '-' ? null : Number(stamp),
 	};
 	if (line.kind === 'deleted') return { path: line.path, metadata: null, extents: [], delta: null, ...known };
 	const { path, metadata, extents, delta } = line as Extract<SegmentLine, { kind: 'entry' }>;

@@ -94,32 +94,6 @@ export async function storeRead(
 	return output.finish(content.length, signature, null);
 }
 
-/** Whether a file need not be read: its content is that of the version before. */
-export function isSameContent(
-	before: { size: number | null; mtime: number; mtimeNs: number | null },
-	now: { size: number; mtime: number; mtimeNs: number | null },
-): boolean {
-	return (
-		before.size === now.size &&
-		before.mtime === now.mtime &&
-		(before.mtimeNs === null || before.mtimeNs === now.mtimeNs)
-	);
-}
-
-/** Stores that only an entry's metadata changed: a delta that copies the whole of the version before. */
-export async function storeMetadata(
-	difftar: Difftar,
-	path: Buffer,
-	metadata: Metadata,
-	basis: Basis,
-): Promise<StoredFile> {
-	const delta = await difftar.add('diff', path, metadata, copyWhole(metadata.size));
-	const content = basis.extents
-		? { extents: [...basis.extents], delta: null }
-		: { extents: [], delta: [delta] };
-	return { metadata, content, signature: basis.signature, incomplete: null };
-}
-
 /** What is written for the file: its own bytes, or those of the delta; and where its content lies after that. */
 class Output {
 	readonly #metadata: Metadata;
@@ -210,16 +184,4 @@ async function readMore(fd: number, length: number): Promise<Buffer> {
 		filled += bytesRead;
 	}
 	return buffer.subarray(0, filled);
-}
-
-const DELTA_MAGIC = [0x72, 0x73, 0x02, 0x36];
-/** Copy with a one-byte offset and an eight-byte length (format.md of this project, deltas). */
-const COPY_1_8 = 0x48;
-
-function copyWhole(size: number): Buffer {
-	if (size === 0) return Buffer.from([...DELTA_MAGIC, 0]);
-	const delta = Buffer.alloc(15);
-	delta.set([...DELTA_MAGIC, COPY_1_8, 0]);
-	delta.writeBigUInt64BE(BigInt(size), 6);
-	return delta;
 }

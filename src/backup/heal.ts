@@ -8,6 +8,7 @@ import type { BackupSet, Collection } from '../collection/backup-set.js';
 import { type SetName, segmentName } from '../collection/names.js';
 import { endRun, openRuns, type Run } from '../index/runs.js';
 import type { ObjectKey } from '../index/set-import.js';
+import { stampsName } from '../index/stamps.js';
 import { type SyncOptions, takeSegment } from '../index/sync.js';
 import type { Target } from '../target/target.js';
 import type { Reporter } from './report.js';
@@ -85,7 +86,12 @@ export async function publish(context: SyncOptions, set: SetName, key: ObjectKey
 
 /** Nothing of a run needs healing any more. */
 export async function forget({ index, pending }: SyncOptions, set: SetName): Promise<void> {
-	await pending.delete([segmentName(set, 'gpg'), segmentName(set, 'none'), journalName(set)]);
+	await pending.delete([
+		segmentName(set, 'gpg'),
+		segmentName(set, 'none'),
+		journalName(set),
+		stampsName(set.time),
+	]);
 	endRun(index, set);
 }
 

@@ -4,8 +4,7 @@
  */
 import { type ReadFile, readFiles, roomFor, type Seen } from '../rsync/read.js';
 import { READ_FLAGS, sourcePath } from '../source/source.js';
-import type { Change } from '../source/walk.js';
-import { isSameContent } from './file.js';
+import type { Change, Found } from '../source/walk.js';
 import { PIECE_LENGTH } from './pieces.js';
 
 /** Bytes of contents in a group: enough for the cost of a job, 20 µs, not to count. */
@@ -15,8 +14,7 @@ const GROUP_ENTRIES = 1024;
 /** Groups that are read while one is stored. */
 const AHEAD = 3;
 
-type Stored = Extract<Change, { kind: 'stored' }>;
-type Wanted = (change: Change) => change is Stored;
+type Wanted = (change: Change) => change is Found;
 
 export interface Ready {
 	readonly change: Change;
@@ -34,7 +32,7 @@ export async function* readAhead(
 	root: Buffer,
 	isKept: (change: Change) => boolean,
 ): AsyncGenerator<Ready[], void> {
-	const isWanted: Wanted = (change): change is Stored => isReadAhead(change) && !isKept(change);
+	const isWanted: Wanted = (change): change is Found => isReadAhead(change) && !isKept(change);
 	const groups = grouped(changes, isWanted);
 	const free: Buffer[] = Array.from({ length: AHEAD + 1 }, () => Buffer.allocUnsafeSlow(GROUP_LENGTH));
 	const started: { output: Buffer; ready: Promise<Ready[]> }[] = [];
@@ -89,10 +87,8 @@ async function readGroup(
 	return group.map((change) => ({ change, read: isWanted(change) ? (read[next++] ?? null) : null }));
 }
 
-/** Small files that are new, or whose content may be. */
-function isReadAhead(change: Change): change is Stored {
-	if (change.kind !== 'stored') return false;
-	const { metadata, previous } = change;
-	if (metadata.type !== 'file' || metadata.size >= PIECE_LENGTH) return false;
-	return previous?.type !== 'file' || !isSameContent(previous, metadata);
+/** Small files that are new, or may be. */
+function isReadAhead(change: Change): change is Found {
+	if (change.kind !== 'stored' && change.kind !== 'touched') return false;
+	return change.metadata.type === 'file' && change.metadata.size < PIECE_LENGTH;
 }

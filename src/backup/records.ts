@@ -1,12 +1,13 @@
 /**
- * What a set records of each entry besides its data: the signature for the next increment (in the sigtar) and the
- * line for the index (in the segment).
+ * What a set records of each entry besides its data: the signature for the next increment (in the sigtar), the line for the
+ * index (in the segment), and, on this host only, the stamp.
  */
 
 import type { FileChange } from '../collection/manifest.js';
 import type { Metadata, SignatureRef } from '../index/entry.js';
 import { volumeId } from '../index/extents.js';
 import { formatLine, type SegmentLine } from '../index/segment.js';
+import type { StampWriter } from '../index/stamps.js';
 import { endOfArchive, padding, tarHeader } from '../volume/tar.js';
 import type { VolumeWriter } from '../volume/writer.js';
 import type { Checkpoints } from './checkpoints.js';
@@ -25,6 +26,8 @@ export interface Recorded {
 	change: FileChange | null;
 	/** What the set does to this path. */
 	effect: FileChange;
+	/** null: not known, or deleted. */
+	stamp: number | null;
 	/** It was noted by the run that this one goes on with. */
 	kept?: true;
 }
@@ -34,14 +37,22 @@ const NONE = Buffer.alloc(0);
 export class Records {
 	readonly #sigtar: VolumeWriter;
 	readonly #segment: VolumeWriter;
+	readonly #stamps: StampWriter;
 	readonly #sigtarId: number;
 	readonly #checkpoints: Checkpoints;
 	#entries = 0;
 
-	constructor(setTime: number, sigtar: VolumeWriter, segment: VolumeWriter, checkpoints: Checkpoints) {
+	constructor(
+		setTime: number,
+		sigtar: VolumeWriter,
+		segment: VolumeWriter,
+		stamps: StampWriter,
+		checkpoints: Checkpoints,
+	) {
 		this.#checkpoints = checkpoints;
 		this.#sigtar = sigtar;
 		this.#segment = segment;
+		this.#stamps = stamps;
 		this.#sigtarId = volumeId(setTime, 0);
 	}
 
@@ -52,7 +63,7 @@ export class Records {
 	}
 
 	/** Resolves when another may be added. @throws what writing an earlier one failed with */
-	async add({ path, metadata, content, signature, change, effect, kept }: Recorded): Promise<void> {
+	async add({ path, metadata, content, signature, change, effect, stamp, kept }: Recorded): Promise<void> {
 		const bytes = signature ?? NONE;
 		const kind = metadata === null ? 'deleted/' : metadata.type === 'file' ? 'signature/' : 'snapshot/';
 		const slash = metadata?.type === 'dir' && path.length > 0 ? '/' : '';
@@ -70,13 +81,16 @@ export class Records {
 			: { kind: 'deleted', path };
 		const formatted = formatLine(line);
 		await this.#segment.write(formatted);
-		if (!kept) this.#checkpoints.entry(formatted, metadata?.type === 'file' ? bytes : null, change, effect);
+		await this.#stamps.add(stamp);
+		const signed = metadata?.type === 'file' ? bytes : null;
+		if (!kept) this.#checkpoints.entry(formatted, { signature: signed, change, effect, stamp });
 		this.#entries++;
 	}
 
 	/** Ends the sigtar's tar; the segment stays open for its volumes. @returns the number of entries recorded */
 	async finish(): Promise<number> {
 		await this.#sigtar.write(endOfArchive(this.#sigtar.tarLength));
+		await this.#stamps.finish();
 		return this.#entries;
 	}
 }

@@ -145,7 +145,7 @@ export class Resumption {
 	}
 
 	async #restore(writer: SetWriter, counts: Counts): Promise<void> {
-		const { path, metadata, extents, delta, signature, change, effect } = this.#next as KeptEntry;
+		const { path, metadata, extents, delta, signature, change, effect, stamp } = this.#next as KeptEntry;
 		await writer.record({
 			path,
 			metadata,
@@ -153,6 +153,7 @@ export class Resumption {
 			signature,
 			change,
 			effect,
+			stamp,
 			kept: true,
 		});
 		counts[`${effect}Entries`]++;
@@ -165,10 +166,10 @@ export class Resumption {
 	}
 }
 
-function isSame(change: Change, { metadata }: KeptEntry): boolean {
+function isSame(change: Change, { metadata, stamp }: KeptEntry): boolean {
 	if (change.kind === 'deleted') return metadata === null;
 	if (change.kind === 'same' || metadata === null) return false;
-	return facts(change.metadata).equals(facts(metadata));
+	return change.metadata.stamp === stamp && facts(change.metadata).equals(facts(metadata));
 }
 
 function facts(metadata: Metadata): Buffer {

@@ -5,11 +5,12 @@
 import { hostname } from 'node:os';
 import { formatManifest, type ManifestFile } from '../collection/manifest.js';
 import { manifestName, type SetName, segmentName, sigtarName } from '../collection/names.js';
-import type { Metadata } from '../index/entry.js';
 import { volumeId } from '../index/extents.js';
 import { formatLine } from '../index/segment.js';
 import type { ObjectKey } from '../index/set-import.js';
+import { StampWriter, stampsName } from '../index/stamps.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
+import type { SourceMetadata } from '../source/source.js';
 import type { ObjectWriter, Target } from '../target/target.js';
 import { VolumeWriter } from '../volume/writer.js';
 import type { Checkpoints, Kept } from './checkpoints.js';
@@ -58,7 +59,8 @@ export class SetWriter {
 		const segment = segmentName(set, protection(encryptor));
 		this.#segmentObject = this.#create(pending, segment);
 		this.#segment = new VolumeWriter(this.#segmentObject, segment, encryptor);
-		this.#records = new Records(set.time, this.#sigtar, this.#segment, options.checkpoints);
+		const stamps = new StampWriter(this.#create(pending, stampsName(set.time)));
+		this.#records = new Records(set.time, this.#sigtar, this.#segment, stamps, options.checkpoints);
 		this.#records.begin({ ...set, chain });
 	}
 
@@ -70,17 +72,19 @@ export class SetWriter {
 	}
 
 	/** An entry that has no data. */
-	async addPlain(path: Buffer, metadata: Metadata, previous: { type: string } | null): Promise<void> {
+	async addPlain(path: Buffer, metadata: SourceMetadata, previous: { type: string } | null): Promise<void> {
 		await this.difftar.add('snapshot', path, metadata, Buffer.alloc(0));
 		const change = previous?.type === 'file' ? 'deleted' : null;
 		const effect = previous ? 'changed' : 'new';
-		await this.record({ path, metadata, content: NOTHING, signature: null, change, effect });
+		const { stamp } = metadata;
+		await this.record({ path, metadata, content: NOTHING, signature: null, change, effect, stamp });
 	}
 
 	async addDeleted(path: Buffer, previous: { type: string } | null): Promise<void> {
 		await this.difftar.add('deleted', path, null, Buffer.alloc(0));
 		const change = previous?.type === 'file' ? 'deleted' : null;
-		await this.record({ path, metadata: null, content: NOTHING, signature: null, change, effect: 'deleted' });
+		const nothing = { metadata: null, content: NOTHING, signature: null, stamp: null };
+		await this.record({ path, ...nothing, change, effect: 'deleted' });
 	}
 
 	/**

@@ -6,16 +6,19 @@ import { closeSync } from 'node:fs';
 import type { FileChange } from '../collection/manifest.js';
 import type { Content } from '../content/content.js';
 import { DamageError, MissingObjectError, TsdupError } from '../errors.js';
-import type { Metadata } from '../index/entry.js';
+import type { StampLearner } from '../index/stamps.js';
 import type { ReadFile } from '../rsync/read.js';
-import { openRegular, sourcePath } from '../source/source.js';
-import type { Before, Change } from '../source/walk.js';
+import { openRegular, type SourceMetadata, sourcePath } from '../source/source.js';
+import type { Before, Change, Found } from '../source/walk.js';
 import { reason, shown } from '../source/words.js';
 import { readXattrs } from '../source/xattrs.js';
 import { CannotResume, type StoredPiece } from './checkpoints.js';
-import { type Basis, isSameContent, storeFile, storeMetadata, storeRead } from './file.js';
+import { type Basis, storeFile, storeRead } from './file.js';
 import type { Counts, Reporter } from './report.js';
 import type { SetWriter } from './set-writer.js';
+import { hasSameContent, hasSameXattrs } from './unchanged.js';
+
+type Touched = Extract<Change, { kind: 'touched' }>;
 
 export interface StoreOptions {
 	/** Absolute, without a slash at its end. */
@@ -23,6 +26,8 @@ export interface StoreOptions {
 	writer: SetWriter;
 	/** null in a full backup. */
 	before: Before | null;
+	/** Of the snapshot before; null in a full backup. */
+	learner: StampLearner | null;
 	/** Reads the signatures of the snapshot before. */
 	content: Content;
 	reporter: Reporter;
@@ -43,7 +48,7 @@ export class Store {
 	 * @throws TargetError; DamageError when what tsdup itself made does not fit together
 	 */
 	async store(change: Change, read: ReadFile | null): Promise<void> {
-		const { writer } = this.#options;
+		const { writer, learner } = this.#options;
 		const { path, previous } = change;
 		if (change.kind === 'deleted') {
 			await writer.addDeleted(path, previous);
@@ -51,7 +56,14 @@ export class Store {
 			return;
 		}
 		this.#options.counts.entries++;
-		if (change.kind === 'same') return;
+		if (change.kind === 'same') {
+			if (change.learned !== null) learner?.learn(change.previous.node, change.learned);
+			return;
+		}
+		if (change.kind === 'touched' && (await this.#isUnchanged(change, read))) {
+			learner?.learn(change.previous.node, change.metadata.stamp);
+			return;
+		}
 		if (change.metadata.type === 'file') {
 			if (!(await this.#storeFile(change, read))) {
 				if (this.#kept(path).length > 0) throw new CannotResume('the file that goes on cannot be read');
@@ -65,17 +77,24 @@ export class Store {
 		else this.#options.counts.newEntries++;
 	}
 
+	async #isUnchanged({ path, metadata, previous }: Touched, read: ReadFile | null): Promise<boolean> {
+		const absolute = sourcePath(this.#options.source, path);
+		if (!hasSameXattrs(absolute, previous)) return false;
+		if (metadata.type !== 'file') return true;
+		const basis = await this.#basis(previous.node);
+		if (!basis) return false;
+		this.#options.counts.bytesRead += metadata.size;
+		return hasSameContent(absolute, metadata, read, basis.signature);
+	}
+
 	/** @returns whether the file was stored; if not, its state in the snapshot before stays */
-	async #storeFile(
-		{ path, metadata: seen, previous }: Extract<Change, { kind: 'stored' }>,
-		read: ReadFile | null,
-	): Promise<boolean> {
+	async #storeFile({ path, metadata: seen, previous }: Found, read: ReadFile | null): Promise<boolean> {
 		const { writer, reporter, counts } = this.#options;
 		if (read) {
 			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
 			const metadata = this.#withXattrs(path, seen, sourcePath(this.#options.source, path));
 			const stored = await storeRead(writer.difftar, path, metadata, read, basis);
-			await writer.record({ path, ...stored, ...effects(previous) });
+			await writer.record({ path, ...stored, stamp: seen.stamp, ...effects(previous) });
 			counts.bytesRead += seen.size;
 			return true;
 		}
@@ -86,12 +105,10 @@ export class Store {
 			const metadata = this.#withXattrs(path, file.metadata, fd);
 			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
 			const kept = this.#kept(path);
-			const same = kept.length === 0 && basis && previous && isSameContent(previous, metadata);
-			const stored = same
-				? await storeMetadata(writer.difftar, path, metadata, basis)
-				: await storeFile(writer.difftar, path, { fd, kept }, metadata, basis);
-			await writer.record({ path, ...stored, ...effects(previous) });
-			if (!same) counts.bytesRead += stored.metadata.size;
+			const stored = await storeFile(writer.difftar, path, { fd, kept }, metadata, basis);
+			const { stamp } = file.metadata;
+			await writer.record({ path, ...stored, stamp, ...effects(previous) });
+			counts.bytesRead += stored.metadata.size;
 			if (stored.incomplete) {
 				this.#warn(path, `could only be read up to byte ${stored.metadata.size}`, stored.incomplete);
 			} else if (stored.metadata.size !== seen.size) {
@@ -108,7 +125,7 @@ export class Store {
 	}
 
 	/** @param file where the attributes are read */
-	#withXattrs(path: Buffer, metadata: Metadata, file: Buffer | number): Metadata {
+	#withXattrs(path: Buffer, metadata: SourceMetadata, file: Buffer | number): SourceMetadata {
 		const { xattrs, left } = readXattrs(file);
 		for (const { name, error } of left) {
 			this.#warn(path, `is backed up without its extended attributes (${name})`, error);

@@ -33,10 +33,12 @@ export interface Entry extends Header {
 	readonly size: number | null;
 	/** Last component of the path; empty for the root. */
 	readonly name: Buffer;
+	/** What told this state of it in the source from others: see stamps.ts; null: not known. */
+	readonly stamp: number | null;
 }
 
 /** An entry as stat(2) tells of it. */
-export type ListedEntry = Omit<Entry, 'uname' | 'gname' | 'link'>;
+export type ListedEntry = Omit<Entry, 'uname' | 'gname' | 'link' | 'stamp'>;
 
 /** Where an rsync signature lies in a sigtar. */
 export interface SignatureRef {

@@ -8,6 +8,7 @@ import { totalLength, volumeSetTime } from './extents.js';
 import type { Index } from './index.js';
 import { parseLine, type SegmentLine } from './segment.js';
 import { inTransaction, type ObjectKey, SetImport, type SetRow } from './set-import.js';
+import type { Stamps } from './stamps.js';
 
 /**
  * @param chunks the segment's decrypted bytes; authentic only when the iterator ends without error
@@ -18,9 +19,10 @@ export function importSegment(
 	setTime: number,
 	chunks: AsyncIterable<Buffer>,
 	key: ObjectKey | null,
+	stamps: Stamps | null,
 ): Promise<void> {
 	return inTransaction(index, setTime, () =>
-		readSegment(setTime, chunks, (set) => new SetImport(index, set, key)),
+		readSegment(setTime, chunks, (set) => new SetImport(index, set, key, stamps)),
 	);
 }
 

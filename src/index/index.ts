@@ -1,6 +1,6 @@
 /**
- * Queries of the index database. Snapshots and backups read through this class; only `import.ts` and
- * `runs.ts` write. Every method is one indexed query and synchronous.
+ * Queries of the index database. Snapshots and backups read through this class; only `import.ts`,
+ * `runs.ts` and `stamps.ts` write. Every method is one indexed query and synchronous.
  */
 import type Database from 'better-sqlite3';
 import type { Frame, StoredVolume } from '../volume/frame.js';
@@ -11,7 +11,7 @@ import { openDatabase } from './schema.js';
 
 const STAT = `v.type, v.mode, v.uid, v.gid, v.mtime, v.mtime_ns AS mtimeNs, v.size, v.dev_major AS devMajor,
 	v.dev_minor AS devMinor, v.xattrs, v.hard_link AS hardLink, v.allocated`;
-const METADATA = `${STAT}, v.uname, v.gname, v.link`;
+const METADATA = `${STAT}, v.uname, v.gname, v.link, v.stamp`;
 /** Files of a directory that are asked for at once. */
 const FOLLOWING = 256;
 

@@ -8,7 +8,7 @@ import type Database from 'better-sqlite3';
 import { openSqlite } from './sqlite.js';
 
 /** Raise it whenever the tables below change. */
-const SCHEMA_VERSION = 7;
+const SCHEMA_VERSION = 8;
 
 /** Milliseconds to wait for another process that takes in a set. */
 const BUSY_TIMEOUT = 60_000;
@@ -118,6 +118,7 @@ CREATE TABLE versions (
 	xattrs BLOB,                   -- see volume/xattrs.ts; NULL: none, or not known
 	hard_link INTEGER,             -- entries of a snapshot with the same number are one file; NULL: one name, or not known
 	allocated INTEGER,             -- bytes on disk of a file with holes; NULL: no holes, or not known
+	stamp INTEGER,                 -- see stamps.ts; NULL: not known
 	PRIMARY KEY (node, chain, first)
 ) WITHOUT ROWID;
 CREATE INDEX versions_with_xattrs ON versions (node) WHERE xattrs IS NOT NULL;

@@ -9,6 +9,7 @@ import { type Body, type Header, MOST_SETS, type SignatureRef, STILL_SHOWN } fro
 import { encodeExtents } from './extents.js';
 import type { Index, VolumeKind } from './index.js';
 import { Nodes } from './nodes.js';
+import type { Stamps } from './stamps.js';
 
 /** The protection of one of a set's objects, kept so that a passphrase can be checked without asking the target. */
 export interface ObjectKey {
@@ -44,8 +45,12 @@ export class SetImport {
 	readonly #nodes: Nodes;
 	readonly #close: Statement;
 	readonly #addVersion: Statement;
+	readonly #stamps: Stamps | null;
+	#taken = 0;
 
-	constructor(index: Index, set: SetRow, key: ObjectKey | null) {
+	/** @param stamps null: nobody here knows them */
+	constructor(index: Index, set: SetRow, key: ObjectKey | null, stamps: Stamps | null = null) {
+		this.#stamps = stamps;
 		this.#index = index;
 		this.#set = set;
 		this.#nodes = new Nodes(index);
@@ -55,7 +60,7 @@ export class SetImport {
 		);
 		this.#addVersion = db.prepare(
 			`INSERT OR REPLACE INTO versions
-			VALUES (?, ?, ?, ${STILL_SHOWN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			VALUES (?, ?, ?, ${STILL_SHOWN}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		);
 		db.prepare(
 			'INSERT INTO sets (id, time, kind, start, chain, key_header, session_key) VALUES (?, ?, ?, ?, ?, ?, ?)',
@@ -92,11 +97,13 @@ export class SetImport {
 			h.xattrs,
 			h.hardLink,
 			h.allocated,
+			this.#stamps?.[this.#taken++] || null,
 		);
 	}
 
 	/** A path that is not shown any more; one that never was is no error. @throws as `entry` */
 	deleted(path: Buffer): void {
+		this.#taken++;
 		this.#closeVersion(this.#nodes.of(path));
 	}
 

@@ -20,6 +20,7 @@ import type { Index } from './index.js';
 import { plainBytes } from './plain.js';
 import { openRuns, type Run } from './runs.js';
 import type { ObjectKey } from './set-import.js';
+import { readStamps } from './stamps.js';
 
 export interface SyncOptions {
 	index: Index;
@@ -142,7 +143,7 @@ async function attempt(act: () => Promise<void>): Promise<TsdupError | null> {
  * @throws DamageError, KeyError, TargetError; nothing is changed then
  */
 export async function takeSegment(
-	{ index, opener }: SyncOptions,
+	{ index, opener, pending }: SyncOptions,
 	setTime: number,
 	from: Target,
 	name: string,
@@ -150,10 +151,11 @@ export async function takeSegment(
 ): Promise<void> {
 	// Had whole before the import begins, which keeps other processes from writing: it must not wait for the network.
 	const stored: Buffer[] = [];
+	const stamps = from === pending ? await readStamps(pending, setTime) : null;
 	for await (const chunk of from.stream(name)) stored.push(chunk);
 	if (!name.endsWith('.gpg')) {
 		const chunks = plainBytes(name, 'gz', () => iterate(stored), opener);
-		await importSegment(index, setTime, chunks, null);
+		await importSegment(index, setTime, chunks, null, stamps);
 		return;
 	}
 	const used: ObjectKey = known ?? { header: Buffer.alloc(0), key: Buffer.alloc(0) };
@@ -164,7 +166,7 @@ export async function takeSegment(
 		used.key = session.key;
 		return session;
 	});
-	await importSegment(index, setTime, chunks, used);
+	await importSegment(index, setTime, chunks, used, stamps);
 }
 
 async function* iterate(chunks: readonly Buffer[]): AsyncGenerator<Buffer, void> {

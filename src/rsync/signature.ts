@@ -16,9 +16,11 @@ const UNIT = 512;
 /** Square root of the largest safe integer, rounded up to a power of two: no file calls for a longer block. */
 const LONGEST_BLOCK = 2 ** 27;
 
+const MD4 = 0x72730136;
+
 /** Magic number to the full length of its strong sums in bytes: MD4 and BLAKE2, each with either rolling sum. */
 const STRONG = new Map([
-	[0x72730136, 16],
+	[MD4, 16],
 	[0x72730137, 32],
 	[0x72730146, 16],
 	[0x72730147, 32],
@@ -64,6 +66,28 @@ export class SignatureStream {
 	async final(): Promise<Buffer> {
 		return this.#run(Buffer.alloc(0), true);
 	}
+}
+
+/**
+ * Whether content, in pieces of any size, is what a signature was made of; as sure as a delta. No for kinds of signatures that
+ * are not written here.
+ */
+export async function isSignatureOf(
+	signature: Buffer,
+	content: AsyncIterable<Buffer> | Iterable<Buffer>,
+): Promise<boolean> {
+	if (signature.length < HEADER || signature.readUInt32BE(0) !== MD4) return false;
+	const block = signature.readUInt32BE(4);
+	if (signature.readUInt32BE(8) !== STRONG_LENGTH || block < 1 || block > LONGEST_BLOCK) return false;
+	const made = new SignatureStream(block);
+	let at = 0;
+	const goesOn = (part: Buffer) => {
+		const start = at;
+		at += part.length;
+		return part.equals(signature.subarray(start, at));
+	};
+	for await (const piece of content) if (!goesOn(await made.update(piece))) return false;
+	return goesOn(await made.final()) && at === signature.length;
 }
 
 /** Throws DamageError when these bytes are no signature of a kind that librsync knows, or are cut off in a block. */

@@ -24,6 +24,8 @@ export interface Facts {
 	readonly names: number;
 	/** The same for all names of a file and for those only: the inode, with bits above it that differ from file system to file system. */
 	readonly file: number;
+	/** Of its inode and its ctime, which nobody can set: with both the same, nothing of it was changed. */
+	readonly stamp: number;
 }
 
 interface Native {
@@ -31,7 +33,7 @@ interface Native {
 }
 
 const NUL = Buffer.alloc(1);
-const NUMBERS = 11;
+const NUMBERS = 12;
 
 let native: Native | undefined;
 
@@ -64,6 +66,7 @@ function factsAt(facts: Float64Array, at: number): Facts {
 		minor: number(8),
 		names: number(9),
 		file: number(10),
+		stamp: number(11),
 	};
 }
 

@@ -33,6 +33,8 @@ const DOT = Buffer.from('.');
 export interface SourceMetadata extends Metadata {
 	/** Number of the file system it is on. */
 	readonly device: number;
+	/** See Facts. */
+	readonly stamp: number;
 }
 
 /** One name in a directory. */
@@ -76,7 +78,7 @@ export function isTsdupMount(device: number): boolean {
  * @returns the open file and its metadata at this moment; null when it is no regular file any more
  * @throws the system's error
  */
-export function openRegular(path: Buffer): { fd: number; metadata: Metadata } | null {
+export function openRegular(path: Buffer): { fd: number; metadata: SourceMetadata } | null {
 	const fd = openSync(path, READ_FLAGS);
 	const stat = fstatSync(fd, { bigint: true });
 	const metadata = toMetadata(toFacts(stat), null);
@@ -100,6 +102,8 @@ const TYPES = new Map<number, EntryType>([
 ]);
 
 const PER_SECOND = 1_000_000_000n;
+/** As in native/directory.cc. */
+const SPREAD = 0x9e3779b97f4a7c15n;
 
 function toFacts(stat: BigIntStats): Facts {
 	const { rdev, mtimeNs } = stat;
@@ -115,12 +119,13 @@ function toFacts(stat: BigIntStats): Facts {
 		major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
 		minor: Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn)),
 		names: Number(stat.nlink),
-		file: Number(BigInt.asUintN(52, stat.ino ^ (stat.dev * 0x9e3779b97f4a7c15n))),
+		file: Number(BigInt.asUintN(52, stat.ino ^ (stat.dev * SPREAD))),
+		stamp: Number(BigInt.asUintN(64, ((stat.ino * SPREAD) ^ stat.ctimeNs) * SPREAD) >> 12n),
 	};
 }
 
 function toMetadata(facts: Facts, link: Buffer | null): SourceMetadata | null {
-	const { mode, uid, gid, size, seconds, nanoseconds, device, major, minor, names, file } = facts;
+	const { mode, uid, gid, size, seconds, nanoseconds, device, major, minor, names, file, stamp } = facts;
 	const type = TYPES.get(mode & constants.S_IFMT);
 	if (!type) return null;
 	const isDevice = type === 'chardev' || type === 'blockdev';
@@ -138,6 +143,7 @@ function toMetadata(facts: Facts, link: Buffer | null): SourceMetadata | null {
 		link,
 		devMajor: isDevice ? major : 0,
 		device,
+		stamp,
 		devMinor: isDevice ? minor : 0,
 		xattrs: null,
 		hardLink: names > 1 && type !== 'dir' ? file : null,

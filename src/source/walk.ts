@@ -18,9 +18,15 @@ import {
 
 export type Change =
 	/** `previous`: the entry at this path in the snapshot before, whatever its type; null when there was none. */
-	| { kind: 'stored'; path: Buffer; metadata: Metadata; previous: Entry | null }
+	| { kind: 'stored'; path: Buffer; metadata: SourceMetadata; previous: Entry | null }
 	| { kind: 'deleted'; path: Buffer; previous: Entry }
-	| { kind: 'same'; path: Buffer; previous: Entry };
+	/** All that it shows is as before, but its content or its extended attributes may have been changed. */
+	| { kind: 'touched'; path: Buffer; metadata: SourceMetadata; previous: Entry }
+	/** `learned`: its stamp, which was not known; else null. */
+	| { kind: 'same'; path: Buffer; previous: Entry; learned: number | null };
+
+/** What is there now, and is to be looked at. */
+export type Found = Extract<Change, { kind: 'stored' | 'touched' }>;
 
 export interface WalkSource {
 	readonly root: Buffer;
@@ -52,11 +58,13 @@ function* present(
 	source: WalkSource,
 	before: Before | null,
 	path: Buffer,
-	metadata: Metadata,
+	metadata: SourceMetadata,
 	previous: Entry | null,
 ): Generator<Change> {
-	if (previous && isSame(previous, metadata)) yield { kind: 'same', path, previous };
-	else yield { kind: 'stored', path, metadata, previous };
+	if (!previous || !isSame(previous, metadata)) yield { kind: 'stored', path, metadata, previous };
+	else if (previous.stamp === metadata.stamp) yield { kind: 'same', path, previous, learned: null };
+	else if (previous.stamp === null) yield { kind: 'same', path, previous, learned: metadata.stamp };
+	else yield { kind: 'touched', path, metadata, previous };
 	const former = before && previous?.type === 'dir' ? listFormer(before, previous.node) : NOTHING;
 	if (metadata.type === 'dir') {
 		yield* children(source, before, path, former[Symbol.iterator]());

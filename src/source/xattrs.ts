@@ -1,4 +1,4 @@
-/** What extended attributes an entry of the source has. Asked only of what is stored: a change of them changes the ctime. */
+/** What extended attributes an entry of the source has. Not asked of what has the stamp that it had: a change of them changes the ctime. */
 import { getXattr, listXattrs } from '../posix/calls.js';
 import { encodeXattrs, isKept, LONGEST_LIST, type Xattr } from '../volume/xattrs.js';
 
