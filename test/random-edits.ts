@@ -14,7 +14,7 @@ export interface Edit {
 	readonly mode: number;
 }
 
-const PATHS = [
+export const PATHS = [
 	...[
 		'a',
 		'b',
