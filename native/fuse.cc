@@ -384,6 +384,8 @@ void Session::Mount(Napi::Env env, const std::string& mountpoint, const std::vec
   notifier_ = std::make_unique<Notifier>(session_);
   const int device = fuse_session_fd(session_);
   fcntl(device, F_SETFL, fcntl(device, F_GETFL) | O_NONBLOCK);
+  // A child (gpg) that outlives this process must not keep the mount from ending.
+  fcntl(device, F_SETFD, FD_CLOEXEC);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
   poll_ = new uv_poll_t;

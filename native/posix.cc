@@ -6,6 +6,7 @@
 //   set(path, name, value)
 //   times(path, seconds, nanoseconds)       access and modification time
 //   firstHole(fd) -> number                 offset of the first hole; the size when there is none
+//   closeOnExec(fd)                         children do not get the descriptor
 //
 // `file` is a path (Buffer) or a descriptor. They throw errors with code, errno and syscall like those of node:fs.
 
@@ -96,12 +97,18 @@ Napi::Value FirstHole(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(hole));
 }
 
+Napi::Value CloseOnExec(const Napi::CallbackInfo& info) {
+  if (fcntl(info[0].As<Napi::Number>(), F_SETFD, FD_CLOEXEC) != 0) Fail(info.Env(), "fcntl");
+  return info.Env().Undefined();
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("list", Napi::Function::New(env, List, "list"));
   exports.Set("get", Napi::Function::New(env, Get, "get"));
   exports.Set("set", Napi::Function::New(env, Set, "set"));
   exports.Set("times", Napi::Function::New(env, Times, "times"));
   exports.Set("firstHole", Napi::Function::New(env, FirstHole, "firstHole"));
+  exports.Set("closeOnExec", Napi::Function::New(env, CloseOnExec, "closeOnExec"));
   return exports;
 }
 

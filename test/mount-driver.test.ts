@@ -105,7 +105,7 @@ describe('a mount shows what the file system says', () => {
 			assert.ok(names.some((listed) => listed.equals(name)));
 			assert.equal((await lstat(at(name))).isFile(), true);
 		}
-		assert.equal(names.length, 18);
+		assert.equal(names.length, 19);
 		await assert.rejects(lstat(at('absent')), fails('ENOENT'));
 	});
 
@@ -326,6 +326,15 @@ describe('umount', () => {
 		assert.deepEqual(await readdir(mountpoint), []);
 	});
 
+	it('wakes a process that was stopped', async () => {
+		await mount();
+		const holder = await findHolder(mountpoint);
+		assert.ok(holder);
+		process.kill(holder.pid, 'SIGSTOP');
+		await umount(mountpoint);
+		assert.equal(isAlive(holder), false);
+	});
+
 	it('asks which when there are several, or none by that name', async () => {
 		const second = join(home, 'second');
 		await mkdir(second);
@@ -360,6 +369,44 @@ describe('umount', () => {
 		assert.equal((await file.readFile('latin1')).toString(), 'slow');
 		await file.close();
 		await until(() => !isAlive(holder));
+	});
+});
+
+describe('a mount whose process dies', () => {
+	for (const signal of ['SIGKILL', 'SIGSEGV'] as const) {
+		it(`by ${signal} while somebody reads gives him an error, and is cleared by umount and by the next mount`, async () => {
+			for (const clear of [() => umount(mountpoint), () => mount()]) {
+				await mount();
+				const holder = await findHolder(mountpoint);
+				assert.ok(holder);
+				const reader = run('cat', [join(mountpoint, 'stuck')]);
+				const refused = assert.rejects(reader, { code: 1 });
+				await sleep(500);
+				process.kill(holder.pid, signal);
+				await refused;
+				await until(() => !isAlive(holder));
+				await assert.rejects(stat(mountpoint), fails('ENOTCONN'));
+				await clear();
+			}
+			assert.ok(DATA.equals(await readFile(at('data'))));
+			await umount(mountpoint);
+		});
+	}
+
+	it('is not held by its children', async () => {
+		await mount();
+		const holder = await findHolder(mountpoint);
+		const folder = `/proc/${holder?.pid}/fd`;
+		const devices: string[] = [];
+		for (const fd of await readdir(folder)) {
+			if ((await readlink(join(folder, fd)).catch(() => '')) === '/dev/fuse') devices.push(fd);
+		}
+		assert.equal(devices.length, 1);
+		const info = await readFile(`/proc/${holder?.pid}/fdinfo/${devices[0]}`, 'utf8');
+		const [, flags] = /^flags:\s+(\d+)$/m.exec(info) ?? [];
+		// O_CLOEXEC
+		assert.ok(Number.parseInt(flags as string, 8) & 0o2000000, info);
+		await umount(mountpoint);
 	});
 });
 

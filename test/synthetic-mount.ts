@@ -101,6 +101,7 @@ export class SyntheticTree implements FileSystem {
 			],
 			['short', this.#add('file', { size: 9 }, { read: async () => Buffer.alloc(4) })],
 			['slow', this.#add('file', { size: 4 }, { read: () => sleep(1500, Buffer.from('slow')) })],
+			['stuck', this.#add('file', { size: 4 }, { read: () => new Promise(() => {}) })],
 			['many', this.#add('dir', { mode: 0o755 }, { children: this.#crowd() })],
 		];
 		root.children = new Map(entries.map(([name, node]) => [key(Buffer.from(name)), node]));

@@ -9,6 +9,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import type Fuse from 'fuse-native';
 import { TsdupError } from '../errors.js';
+import { closeOnExec } from '../posix/calls.js';
 import { detach } from './detach.js';
 import type { Driver, FileSystem, Mounted, MountOptions } from './driver.js';
 import { operationsOf, readdirOf, xattrsOf } from './fuse-native-operations.js';
@@ -67,6 +68,8 @@ export const fuseNative: Driver = {
 		const device = deviceDescriptors().find((descriptor) => !before.includes(descriptor));
 		if (device === undefined)
 			throw new TsdupError(`cannot follow the mount on ${mountpoint}: no FUSE device is open`);
+		// libfuse 2 does not see to it: a child (gpg) that outlives this process would keep the mount from ending.
+		closeOnExec(Number(device));
 
 		const unmounted = closed(device);
 		return {

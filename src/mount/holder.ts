@@ -39,15 +39,28 @@ export function isAlive(holder: Holder): boolean {
 }
 
 /**
+ * Lets a process go on that was stopped (^Z, SIGSTOP): while it is, whoever looks at its mount waits for it, the programs that unmount
+ * included.
+ */
+export function wake(holder: Holder): void {
+	if (statusOf(holder.pid)?.[0] === 'T') process.kill(holder.pid, 'SIGCONT');
+}
+
+/**
  * Field 22 of /proc/PID/stat; the name in field 2 may itself hold spaces and parentheses. A zombie (field 3) has
  * ended, but only with the last of its threads (field 20) are its files closed.
  */
 function startOf(pid: number): string | undefined {
+	const fields = statusOf(pid);
+	const ended = fields?.[0] === 'Z' && Number(fields[17]) <= 1;
+	return ended ? undefined : fields?.[19];
+}
+
+/** Fields 3 and following of /proc/PID/stat; undefined when there is no such process. */
+function statusOf(pid: number): string[] | undefined {
 	try {
 		const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-		const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-		const ended = fields[0] === 'Z' && Number(fields[17]) <= 1;
-		return ended ? undefined : fields[19];
+		return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 	} catch {
 		return undefined;
 	}

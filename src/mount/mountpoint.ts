@@ -3,8 +3,12 @@ import { constants } from 'node:fs';
 import { access, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
+import { withDeadline } from './deadline.js';
 import { detach } from './detach.js';
 import { allMounts, readTable } from './table.js';
+
+/** Milliseconds that a mountpoint may take to say whether its mount is dead. */
+const PATIENCE = 5000;
 
 /** Bytes; fuse-native cuts longer paths without a word. */
 const LONGEST_PATH = 1023;
@@ -50,21 +54,22 @@ export async function prepareMountpoint(path: string): Promise<string> {
 	return mountpoint;
 }
 
-/** `path` as the mount table would show it, which must not touch a mount that may be dead. */
+/** `path` as the mount table would show it. Does not touch a mount that it names, by itself or by a symlink: that may be dead or stuck. */
 export async function canonical(path: string): Promise<string> {
+	const mountpoints = new Set((await allMounts()).map((mount) => mount.mountpoint));
 	const absolute = resolve(path);
-	try {
-		return await realpath(absolute);
-	} catch {
-		const parent = await realpath(dirname(absolute)).catch(() => dirname(absolute));
-		const target = await readlink(absolute).catch(() => basename(absolute));
-		return resolve(parent, target);
-	}
+	if (mountpoints.has(absolute)) return absolute;
+	const parent = await realpath(dirname(absolute)).catch(() => dirname(absolute));
+	const named = join(parent, basename(absolute));
+	if (mountpoints.has(named)) return named;
+	const target = resolve(parent, await readlink(named).catch(() => named));
+	if (mountpoints.has(target)) return target;
+	return realpath(absolute).catch(() => target);
 }
 
-/** Whether a FUSE mount stands at `mountpoint` whose process is gone. */
+/** Whether a FUSE mount stands at `mountpoint` whose process is gone. One that does not answer is not dead. */
 export async function isDead(mountpoint: string): Promise<boolean> {
-	return stat(mountpoint).then(
+	return withDeadline(stat(mountpoint), PATIENCE).then(
 		() => false,
 		(error: NodeJS.ErrnoException) => error.code === 'ENOTCONN' || error.code === 'ECONNABORTED',
 	);

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TsdupError, UsageError } from '../errors.js';
 import { detach } from './detach.js';
-import { findHolder, isAlive } from './holder.js';
+import { findHolder, isAlive, wake } from './holder.js';
 import { canonical, isDead } from './mountpoint.js';
 import { allMounts, listMounts } from './table.js';
 
@@ -17,6 +17,7 @@ const PATIENCE = 40_000;
 export async function umount(mountpoint?: string): Promise<string> {
 	const path = mountpoint === undefined ? await onlyMount() : await givenMount(mountpoint);
 	const holder = await findHolder(path);
+	if (holder) wake(holder);
 	await detach(path, { lazy: await isDead(path) });
 	if (holder === undefined || holder.pid === process.pid) return path;
 	for (const end = Date.now() + PATIENCE; Date.now() < end; await sleep(20)) {

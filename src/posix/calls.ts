@@ -10,6 +10,7 @@ interface Native {
 	set(path: Buffer, name: Buffer, value: Buffer): void;
 	times(path: Buffer, seconds: number, nanoseconds: number): void;
 	firstHole(fd: number): number;
+	closeOnExec(fd: number): void;
 }
 
 let loaded: Native | undefined;
@@ -41,6 +42,11 @@ export function setTimes(path: Buffer, seconds: number, nanoseconds: number): vo
 /** Offset of a file's first hole; its size when there is none. The file's position stays. */
 export function firstHole(fd: number): number {
 	return native().firstHole(fd);
+}
+
+/** Children do not get the descriptor. */
+export function closeOnExec(fd: number): void {
+	native().closeOnExec(fd);
 }
 
 /** What has a NUL in it would be cut there without a word. */
