@@ -3,14 +3,16 @@
  * tars alone; and duplicity passes over it, as a reader and as one who goes on with the chain.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { appendFileSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { type Attributes, assertSameToRsync, attributesOf } from './attributes.js';
 import { duplicity, type Ended, profile, sandbox, tsdup } from './cli.js';
 import { assertSameTree, describeTree, type TreeEntry } from './tree.js';
 
+const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 const PASSPHRASE = 'a passphrase of the extras test';
 const box = sandbox();
 const source = join(box.dir, 'source');
@@ -178,6 +180,38 @@ test('restore and fetch bring them back', async () => {
 	const dump = (path: string) =>
 		execFileSync('getfattr', ['-d', '-m', '-', '--only-values', path]).toString('hex');
 	assert.equal(dump(join(box.dir, 'fetched')), dump(join(source, 'attributes')));
+});
+
+test('a tar on stdout has all of it: GNU tar restores them, and other readers the contents', async () => {
+	for (const [i, snapshot] of snapshots.entries()) {
+		const to = join(box.dir, `untarred-${i}`);
+		mkdirSync(to);
+		const tar = join(box.dir, `${i}.tar`);
+		execFileSync(
+			'bash',
+			['-ec', '"$1" "$2" restore p - "$3" >"$4"', 'bash', process.execPath, MAIN, String(snapshot.time), tar],
+			{ env, stdio: 'ignore' },
+		);
+		const args = ['--xattrs', '--xattrs-include=*', '-xpf', tar, '-C', to];
+		const said = spawnSync('tar', args, { encoding: 'utf8' });
+		assert.deepEqual([said.status, said.stderr], [0, '']);
+		assertSameTree(describeTree(Buffer.from(to)), snapshot.tree, to);
+		assert.deepEqual(attributesOf(to), snapshot.attributes);
+		if (i === 1) assert.deepEqual(allocated(to), allocated(source));
+		const sums =
+			'import sys, tarfile, hashlib\nt = tarfile.open(sys.argv[1])\nfor m in t: print(m.name, hashlib.sha256(t.extractfile(m).read()).hexdigest() if m.isfile() and not m.islnk() else "")';
+		const python = execFileSync('/usr/bin/python3', ['-c', sums, tar], { encoding: 'utf8' });
+		for (const { path, sha256 } of snapshot.tree.filter(({ path }) => /^(holes?|big|attributes)$/.test(path)))
+			assert.ok(python.includes(`./${path} ${sha256}\n`), `${path}\n${python}`);
+	}
+	assertSameToRsync(source, join(box.dir, 'untarred-1'));
+	// A part of the tree, and so of the names.
+	const part = execFileSync(
+		'bash',
+		['-ec', '"$1" "$2" -q fetch p folder - | tar -tv', 'bash', process.execPath, MAIN],
+		{ env, encoding: 'utf8' },
+	);
+	assert.match(part, /^h.* folder\/names-3 link to folder\/names-0$/m);
 });
 
 test('stock restores the rest', async () => {

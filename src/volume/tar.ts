@@ -12,7 +12,15 @@ const RECORD = 10240;
 const NAME_LENGTH = 100;
 const OWNER_LENGTH = 32;
 
-const TYPE_FLAGS = { file: '0', symlink: '2', chardev: '3', blockdev: '4', dir: '5', fifo: '6' } as const;
+const TYPE_FLAGS = {
+	file: '0',
+	link: '1',
+	symlink: '2',
+	chardev: '3',
+	blockdev: '4',
+	dir: '5',
+	fifo: '6',
+} as const;
 const PAX_FLAG = 'x';
 const ZERO = 0x30;
 const ZEROS = Buffer.alloc(BLOCK);
@@ -38,7 +46,7 @@ export interface TarEntry {
 	readonly mtimeNs?: number;
 	/** PAX records that stock passes over. */
 	readonly extras?: readonly PaxRecord[];
-	/** Target of a symlink. */
+	/** Target of a symlink; of a hard link, which has no content, the name of what it is one of. */
 	readonly linkname?: Buffer;
 	readonly devMajor?: number;
 	readonly devMinor?: number;
