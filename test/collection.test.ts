@@ -159,7 +159,7 @@ describe('times', () => {
 		assert.equal(parseSetTime('20230229T000000Z'), null);
 	});
 
-	test('every form of duplicity is understood, local times with daylight saving', () => {
+	test('every form of duplicity is understood, and small letters for D, W and Y, local times with daylight saving', () => {
 		const utc = (text: string) => Date.parse(text) / 1000;
 		const forms: [string, number][] = [
 			['now', now],
@@ -177,6 +177,9 @@ describe('times', () => {
 			['20101004Z', utc('2010-10-03T22:00:00Z')],
 			['2010-12-04', utc('2010-12-03T23:00:00Z')],
 			['7D', now - 7 * 86_400],
+			['7d', now - 7 * 86_400],
+			['1w1y', now - 372 * 86_400],
+			['1m', now - 60],
 			['2W', now - 14 * 86_400],
 			['1M3D', now - 33 * 86_400],
 			['1Y', now - 365 * 86_400],
@@ -190,7 +193,6 @@ describe('times', () => {
 		for (const text of [
 			'',
 			'yesterday',
-			'7d',
 			'1H',
 			'2010-13-01',
 			'2010-02-30',

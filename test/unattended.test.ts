@@ -85,6 +85,39 @@ describe('schedule', () => {
 		assert.equal(readFileSync(join(box.dir, 'failure'), 'utf8'), 'failed: 100%\n');
 	});
 
+	test('of a batch runs all of it: with the timer, and from cron with all of it in the log', async () => {
+		const dir = prepared(box, 'batched');
+		writeFileSync(join(dir, 'conf'), 'MAX_AGE=1Y\n', { flag: 'a' });
+		writeFileSync(join(dir, 'pre'), '#!/bin/sh\necho said by pre\n', { mode: 0o700 });
+		const batch = ['batched', 'pre+[bkp-status]_verify_purge', '--force'];
+		const installed = await tsdup(['schedule', ...batch, '--user', '--install'], box);
+		assert.ok([0, 3].includes(installed.code), installed.stderr);
+		const names = ['tsdup-batched.service', 'tsdup-batched.timer'].map((name) => join(units, name));
+		const verified = spawnSync('systemd-analyze', ['verify', ...names]);
+		assert.deepEqual([verified.status, verified.stderr.toString()], [0, '']);
+		const service = readFileSync(names[0] as string, 'utf8');
+		for (const name of names) rmSync(name);
+		const [words = []] = unitWords(service, 'ExecStart');
+		assert.match(service, /^Description=tsdup: pre\+\[bkp-status\]_verify_purge of batched$/m);
+		const env = { PATH: '/usr/bin:/bin', HOME: box.env.HOME, XDG_CACHE_HOME: box.env.XDG_CACHE_HOME };
+		const run = await runWords(words, env);
+		assert.equal(run.code, 0, run.stderr);
+		assert.match(
+			run.stdout,
+			/^(Full|Incremental) backup of .*\nVerified .*\nThere is nothing to delete\.\n$/,
+		);
+
+		const { stdout } = await tsdup(['schedule', ...batch, '--cron'], box);
+		const [, command = ''] = /^\d+ \d+ \* \* \* (.*)\n$/.exec(stdout) ?? [];
+		const line = command.replace('nice -n 19', 'nice -n 0');
+		const byCron = await runWords(['/bin/sh', '-c', line], { PATH: '/usr/bin:/bin' });
+		assert.deepEqual([byCron.code, byCron.stdout, byCron.stderr], [0, '', 'said by pre\n']);
+		const log = readFileSync(join(box.env.XDG_CACHE_HOME as string, 'tsdup/logs/batched.log'), 'utf8');
+		for (const said of ['said by pre', 'Incremental backup of ', 'Verified ', 'There is nothing'])
+			assert.match(log, new RegExp(`Z ${said}`));
+		assert.match((await tsdup(['schedule', 'batched', 'purge'], box)).stderr, /Without --force/);
+	});
+
 	test('a unit that systemd would not take is found by the same check', () => {
 		const job: Job = {
 			name: 'x',
@@ -161,6 +194,8 @@ describe('schedule', () => {
 			['--at', '2.30'],
 			['--on-failure', 'a\nb'],
 			['--cron', '--install'],
+			['backup_restore'],
+			['backup_nothing'],
 		])
 			assert.equal((await tsdup(['schedule', hostile, ...options], box)).code, 2);
 	});

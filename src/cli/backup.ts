@@ -14,7 +14,7 @@ import { type Position, runScript, type ScriptName } from '../profile/scripts.js
 import { Selection } from '../profile/selection.js';
 import { Traffic } from '../target/traffic.js';
 import { BackupProgress } from './backup-progress.js';
-import { count, localTime, type Output, outputOf, size } from './output.js';
+import { count, localTime, Output, outputOf, size } from './output.js';
 
 /** A store may be down for so long, ms: nobody waits at night. */
 const PATIENCE = 10 * 60_000;
@@ -50,7 +50,7 @@ async function run(profile: string, options: Options, command: Command): Promise
 	if (options.dryRun || !options.scripts) return backUp(conf, options, output);
 	const failed: string[] = [];
 	const script = async (name: ScriptName, position: Position) => {
-		const code = (await runScript(conf, name, position)) ?? 0;
+		const code = (await runScript(conf, name, position, Output.hear)) ?? 0;
 		if (code !== 0) failed.push(`${name} (exit code ${code})`);
 		return code;
 	};

@@ -47,7 +47,9 @@ export async function createProgram(argv: readonly string[] = []): Promise<Comma
 		.option('--log <file>', 'also write what is said into this file, with times')
 		.hook('preAction', (_, command) => {
 			const { log } = command.optsWithGlobals<{ log?: string }>();
-			if (log !== undefined) Output.log = openLogFile(log);
+			if (log === undefined) return;
+			Output.log = openLogFile(log);
+			Output.hear = Output.log;
 		})
 		.option('--limit-upload <rate>', 'bytes per second to S3, as 500k or 2M')
 		.option('--limit-download <rate>', 'the same from there')

@@ -16,6 +16,8 @@ export class Output {
 	static warned = false;
 	/** Takes each note, warning, summary and error, see log-file.ts. */
 	static log: (line: string) => void = () => {};
+	/** Takes what the programs of a profile say; null when there is no log. */
+	static hear: ((line: string) => void) | null = null;
 	#options: OutputOptions;
 	#progressShown = 0;
 

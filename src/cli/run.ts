@@ -3,49 +3,23 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
-import { isDone, parseBatch, runBatch, wordsOf } from '../profile/batch.js';
+import { isDone, runBatch } from '../profile/batch.js';
 import { readConf } from '../profile/conf.js';
 import { findProfile } from '../profile/find.js';
 import { runScript } from '../profile/scripts.js';
-import { type Output, outputOf } from './output.js';
+import { COMMANDS, isForced, readBatch } from './batch-commands.js';
+import { Output, outputOf } from './output.js';
 
 interface Options {
+	log?: string;
+	limitUpload?: string;
+	limitDownload?: string;
 	force?: boolean;
 	compareData?: boolean;
 	json?: boolean;
 	quiet?: boolean;
 	verbose?: boolean;
 }
-
-/** The command line of each of duply's words, without the profile; null for scripts. */
-const COMMANDS: Readonly<Record<string, readonly string[] | null>> = {
-	pre: null,
-	post: null,
-	bkp: ['backup', '--no-scripts'],
-	full: ['backup', '--no-scripts', '--full'],
-	incr: ['backup', '--no-scripts', '--incremental'],
-	verify: ['verify'],
-	list: ['list'],
-	status: ['status'],
-	restore: ['restore'],
-	fetch: ['fetch'],
-	purge: ['purge'],
-	purgefull: ['purge-full'],
-	purgeincr: ['purge-incr'],
-	purgeauto: ['purge-auto'],
-	cleanup: ['cleanup'],
-};
-const FORCED = /^(purge|cleanup)/;
-
-/** duply's other words, and what does here what they do there. */
-const INSTEAD: Readonly<Record<string, string>> = {
-	verifypath: 'mount the snapshots (tsdup mount) and compare with diff -r',
-	create: 'tsdup create PROFILE',
-	usage: 'tsdup --help',
-	version: 'tsdup --version',
-	changelog: 'the history of the repository',
-	txt2man: 'man tsdup',
-};
 
 export function addRun(program: Command): void {
 	program
@@ -65,13 +39,7 @@ async function run(
 ): Promise<void> {
 	const output = outputOf(command);
 	const options = command.optsWithGlobals<Options>();
-	// The dash would part these names, which are the commands' here.
-	const batch = commands.replaceAll(/purge-(full|incr|auto)/gi, 'purge$1');
-	const steps = parseBatch(batch, (word) =>
-		word.toLowerCase() === 'backup' ? ['pre', 'bkp', 'post'] : null,
-	);
-	const words = wordsOf(steps).map((word) => word.toLowerCase());
-	for (const word of words) checkWord(word);
+	const { steps, words } = readBatch(commands);
 	if (given.length > 0 && words.length > 1) {
 		throw new UsageError(`Arguments (${given.join(' ')}) go with one command only, not with a batch.`);
 	}
@@ -82,7 +50,7 @@ async function run(
 		const line = COMMANDS[word];
 		let exit: number;
 		if (!line) {
-			exit = (await runScript(await readConf(dir), word as 'pre' | 'post', position)) ?? 0;
+			exit = (await runScript(await readConf(dir), word as 'pre' | 'post', position, Output.hear)) ?? 0;
 		} else {
 			exit = await runTsdup([...globals(options), ...line, ...flags(word, options), dir, ...given]);
 		}
@@ -95,27 +63,20 @@ async function run(
 	process.exitCode = failed ?? (codes.includes(3) ? 3 : 0);
 }
 
-function checkWord(word: string): void {
-	if (COMMANDS[word] !== undefined) return;
-	const instead = INSTEAD[word];
-	throw new UsageError(
-		instead
-			? `"${word}" is no part of a batch here; use ${instead}.`
-			: `"${word}" is not a command of a batch. There are: backup, ${Object.keys(COMMANDS).join(', ')}.`,
-	);
-}
-
 function globals(options: Options): string[] {
 	return [
 		...(options.json ? ['--json'] : []),
 		...(options.quiet ? ['-q'] : []),
 		...(options.verbose ? ['-v'] : []),
+		...(options.log === undefined ? [] : ['--log', options.log]),
+		...(options.limitUpload === undefined ? [] : ['--limit-upload', options.limitUpload]),
+		...(options.limitDownload === undefined ? [] : ['--limit-download', options.limitDownload]),
 	];
 }
 
 function flags(word: string, options: Options): string[] {
 	if (word === 'verify' && options.compareData) return ['--compare-data'];
-	return FORCED.test(word) && options.force ? ['--force'] : [];
+	return isForced(word) && options.force ? ['--force'] : [];
 }
 
 async function runTsdup(args: readonly string[]): Promise<number> {

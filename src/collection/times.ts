@@ -6,15 +6,21 @@ import { UsageError } from '../errors.js';
 
 const day = 86_400;
 
-/** Seconds per unit of an interval such as `1M3D`; a month has 30 days and a year 365, as in duplicity. */
+/**
+ * Seconds per unit of an interval such as `1M3D`; a month has 30 days and a year 365, as in duplicity. It does not take the
+ * small letters, which people write all the same; of `m` the case matters.
+ */
 const unitSeconds: Readonly<Record<string, number>> = {
 	s: 1,
 	m: 60,
 	h: 3600,
 	D: day,
+	d: day,
 	W: 7 * day,
+	w: 7 * day,
 	M: 30 * day,
 	Y: 365 * day,
+	y: 365 * day,
 };
 
 const acceptedForms =
@@ -95,9 +101,9 @@ function parseIso(text: string): number | null {
 }
 
 function parseInterval(text: string, now: number): number | null {
-	if (!/^(?:\d+[smhDWMY])+$/.test(text)) return null;
+	if (!/^(?:\d+[smhDdWwMYy])+$/.test(text)) return null;
 	let seconds = now;
-	for (const [, count, unit] of text.matchAll(/(\d+)([smhDWMY])/g)) {
+	for (const [, count, unit] of text.matchAll(/(\d+)([smhDdWwMYy])/g)) {
 		seconds -= Number(count) * (unitSeconds[unit as string] as number);
 	}
 	return seconds;

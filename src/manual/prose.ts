@@ -200,10 +200,15 @@ export const pages: Readonly<Record<string, Page>> = {
 	schedule: {
 		description: [
 			'Prints what backs up a profile each night, or with --install writes it and starts it: a systemd service and timer, for the user, or for the machine when run as root. Where there is no systemd, and with --cron, it prints a line for the crontab.',
-			'The backup begins at the time of --at, or up to an hour later, with the lowest priority. What it says is in the journal; from cron, in a log that is put aside when it has a mebibyte, and cron mails warnings and errors. After a failure, but not after warnings, the command of --on-failure runs.',
+			"With a batch of duply's commands (see tsdup-run) that is run instead of the backup alone; --force is then for its purge commands.",
+			'It begins at the time of --at, or up to an hour later, with the lowest priority. What it says is in the journal; from cron, in a log that is put aside when it has a mebibyte, and cron mails warnings and errors. After a failure, but not after warnings, the command of --on-failure runs.',
 		],
 		examples: [
 			['tsdup schedule home --install', 'backs up each night from now on.'],
+			[
+				'tsdup schedule home backup_verify_purge --force --install',
+				'also verifies each backup, and deletes what is older than MAX_AGE.',
+			],
 			['tsdup schedule home --cron --at 23:00', 'prints a line for: crontab -e.'],
 		],
 		files: [
@@ -214,7 +219,7 @@ export const pages: Readonly<Record<string, Page>> = {
 				'what backups from cron had to say; the one before is PROFILE.log.1.',
 			],
 		],
-		seeAlso: ['tsdup-backup', 'tsdup-doctor', 'systemd.timer(5)', 'crontab(5)'],
+		seeAlso: ['tsdup-backup', 'tsdup-run', 'tsdup-doctor', 'systemd.timer(5)', 'crontab(5)'],
 	},
 	doctor: {
 		description: [

@@ -6,6 +6,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 import { TsdupError } from '../errors.js';
 import type { Conf } from './conf.js';
 
@@ -24,8 +26,20 @@ export interface Position {
 	readonly exit: number | null;
 }
 
-/** @returns its exit code, 128 + the number of a signal; null when the profile has no such script. @throws TsdupError when it cannot run */
-export async function runScript(conf: Conf, name: ScriptName, position: Position): Promise<number | null> {
+/** Milliseconds to hear what a script said last, when something that it started keeps its output open. */
+const LAST_WORDS = 1000;
+
+/**
+ * @param hear takes each line that the script writes, which stands on stderr as well
+ * @returns its exit code, 128 + the number of a signal; null when the profile has no such script
+ * @throws TsdupError when it cannot run
+ */
+export async function runScript(
+	conf: Conf,
+	name: ScriptName,
+	position: Position,
+	hear: ((line: string) => void) | null,
+): Promise<number | null> {
 	const script = join(conf.dir, name);
 	if (!(await may(script, constants.F_OK))) return null;
 	const executable = await may(script, constants.X_OK);
@@ -33,11 +47,25 @@ export async function runScript(conf: Conf, name: ScriptName, position: Position
 	const child = spawn(
 		executable ? script : 'bash',
 		executable ? [] : ['--noprofile', '--norc', '-c', sourced, script, join(conf.dir, 'conf'), script],
-		{ stdio: ['ignore', 2, 2], env: { ...process.env, ...conf.environment, ...variables(conf, position) } },
+		{
+			stdio: ['ignore', hear ? 'pipe' : 2, hear ? 'pipe' : 2],
+			env: { ...process.env, ...conf.environment, ...variables(conf, position) },
+		},
 	);
-	const [code, signal] = (await once(child, 'close').catch((cause: Error) => {
+	for (const stream of [child.stdout, child.stderr]) {
+		if (!stream) continue;
+		createInterface({ input: stream }).on('line', (line) => {
+			process.stderr.write(`${line}\n`);
+			hear?.(line);
+		});
+	}
+	const closed = once(child, 'close').catch(() => {});
+	const [code, signal] = (await once(child, 'exit').catch((cause: Error) => {
 		throw new TsdupError(`${script} cannot be run: ${cause.message}`, { cause });
 	})) as [number | null, NodeJS.Signals | null];
+	await Promise.race([closed, setTimeout(LAST_WORDS, undefined, { ref: false })]);
+	child.stdout?.destroy();
+	child.stderr?.destroy();
 	return code ?? (signal === 'SIGKILL' ? 137 : 143);
 }
 

@@ -38,3 +38,8 @@ export function whyIncomplete(set: BackupSet): string {
 	if (set.volumes.length > 0) return 'it has no manifest: a run was interrupted, or still goes on';
 	return set.sigtar ? 'only its signatures are left' : 'nothing of it is left but what lay beside it';
 }
+
+/** What duplicity leaves of a set of tsdup's that it deletes. It comes last when a set is made, so it is never of one that just grows. */
+export function isLoneSegment({ manifest, volumes, sigtar, segment }: BackupSet): boolean {
+	return segment !== null && !manifest && !sigtar && volumes.length === 0;
+}

@@ -11,7 +11,7 @@ import { collect } from '../collection/sets.js';
 import { Index } from '../index/index.js';
 import { takeLock } from '../index/lock.js';
 import { openRuns } from '../index/runs.js';
-import { leftOvers } from './left-overs.js';
+import { isLoneSegment, leftOvers, whyIncomplete } from './left-overs.js';
 import { forgetRuns, type Removal, remove } from './remove.js';
 import { outdated, type Rule } from './rules.js';
 
@@ -42,16 +42,19 @@ export interface CleanupReport extends RetentionReport {
 }
 
 /**
- * Deletes what is outdated by any of the rules, and what this host's own interrupted runs left.
+ * Deletes what is outdated by any of the rules, what this host's own interrupted runs left, and segments of sets that
+ * duplicity deleted, which leaves these.
  * @throws LockError, TargetError; whatever it throws, what is left is whole, and the next run goes on
  */
 export function purge(options: RetentionOptions, rules: readonly Rule[]): Promise<PurgeReport> {
 	return work(options, async (state) => {
 		const { sets, needed, spared } = outdated(state.chains, rules);
 		const interrupted = state.collection.incomplete.filter((set) => state.runs.has(set.time));
+		const lone = state.collection.incomplete.filter((set) => isLoneSegment(set) && !state.runs.has(set.time));
 		const removals = [
 			...sets.map((set) => removalOf(state, set, null)),
 			...interrupted.map((set) => removalOf(state, set, 'an interrupted run left it')),
+			...lone.map((set) => removalOf(state, set, whyIncomplete(set))),
 		];
 		if (options.force) {
 			if (state.runs.size > 0) await options.target.sweep();
