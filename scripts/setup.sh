@@ -15,7 +15,7 @@ node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.ex
 
 # To build and to mount; then what the tests compare with; then what the benchmark compares with.
 packages="g++ make python3 librsync-dev libisal-dev libfuse3-dev pkg-config libfuse2 fuse3 gnupg bash"
-packages="$packages duplicity duply python3-boto3 radosgw ceph-mon ceph-osd curl rsync rdiff openssl xxd xz-utils systemd man-db mandoc zsh fish bsdutils attr acl"
+packages="$packages duplicity duply python3-boto3 radosgw ceph-mon ceph-osd curl rsync rdiff openssl xxd xz-utils systemd man-db mandoc zsh fish bsdutils attr acl faketime"
 [ "${1:-}" = --bench ] && packages="$packages restic borgbackup python3-pyfuse3 linux-source-6.1 time"
 
 missing=""

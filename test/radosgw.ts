@@ -27,13 +27,16 @@ const SCRIPT = fileURLToPath(new URL('../../scripts/radosgw.sh', import.meta.url
 
 let running: Promise<Radosgw> | undefined;
 
-/** The instance of this process, started when first asked for. Rejects when Ceph is not installed: never a skip. */
-export function startRadosgw(): Promise<Radosgw> {
-	running ??= start();
+/**
+ * The instance of this process, started when first asked for. Rejects when Ceph is not installed: never a skip.
+ * @param env of the server, such as a clock of its own (days.ts)
+ */
+export function startRadosgw(env: NodeJS.ProcessEnv = {}): Promise<Radosgw> {
+	running ??= start(env);
 	return running;
 }
 
-async function start(): Promise<Radosgw> {
+async function start(env: NodeJS.ProcessEnv): Promise<Radosgw> {
 	const dir = mkdtempSync(join(tmpdir(), 'tsdup-radosgw-'));
 	// Also when a test ends the process before it stops the server.
 	const remove = () => {
@@ -41,7 +44,9 @@ async function start(): Promise<Radosgw> {
 		rmSync(dir, { recursive: true, force: true });
 	};
 	process.on('exit', remove);
-	const { stdout } = await promisify(execFile)(SCRIPT, ['start', dir, String(await freePorts(3))]);
+	const { stdout } = await promisify(execFile)(SCRIPT, ['start', dir, String(await freePorts(3))], {
+		env: { ...process.env, ...env },
+	});
 	const value = (name: string): string => {
 		const found = new RegExp(`^${name}=(.*)$`, 'm').exec(stdout)?.[1];
 		if (found === undefined) throw new Error(`radosgw.sh did not print ${name}:\n${stdout}`);
