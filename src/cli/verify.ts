@@ -8,7 +8,8 @@ import { findProfile } from '../profile/find.js';
 import { readRules } from '../profile/rules.js';
 import { Selection } from '../profile/selection.js';
 import { openSnapshots } from '../snapshots/open.js';
-import { type VerifyReport, verify } from '../verify/verify.js';
+import type { VerifyReport } from '../verify/report.js';
+import { verify } from '../verify/verify.js';
 import { count, localTime, type Output, outputOf, pathFields, printable, size } from './output.js';
 
 export interface VerifyChoice {
@@ -97,6 +98,11 @@ export async function verifyProfile(dir: string, choice: VerifyChoice, output: O
 			time: report.time === null ? null : formatSetTime(report.time),
 			findings: report.findings.length,
 		});
+		if (access.signingKey !== null) {
+			output.note(
+				`Signatures are not checked here. Where there are any, this does it: duplicity verify --sign-key ${access.signingKey} …`,
+			);
+		}
 		return report.exit || (collection.unusable.length > 0 ? 3 : 0);
 	} finally {
 		collection.close();

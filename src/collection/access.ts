@@ -49,6 +49,8 @@ export interface ProfileAccess extends Access {
 	readonly conf: Conf;
 	readonly parameters: DuplicityParameters;
 	readonly protection: Protection;
+	/** Id of the key that signs backups where it has a secret key here; null: they are not signed. */
+	readonly signingKey: string | null;
 	/**
 	 * Who backups are encrypted to, and signed by; null: they are not.
 	 * @throws KeyError when a public key is missing, or the key cannot sign
@@ -111,6 +113,7 @@ export async function openProfile(dir: string, options: OpenProfileOptions = {})
 		conf,
 		parameters,
 		protection,
+		signingKey: signing?.id ?? null,
 		warnings,
 		details: conf.details,
 		verbosity: conf.values.VERBOSITY || null,

@@ -3,13 +3,15 @@
  * order that they have on the target. A file gets its name when it is complete; a directory its metadata when all below it is.
  * What cannot be restored is reported and the rest goes on.
  */
-import { chmodSync, closeSync, linkSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
-import { DamageError, TsdupError } from '../errors.js';
+import { chmodSync, closeSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
+import { DamageError } from '../errors.js';
 import type { Entry, SnapshotSet } from '../index/entry.js';
 import type { Snapshots } from '../snapshots/snapshots.js';
 import { isRestored, refuseToOverwrite } from './existing.js';
+import { Links } from './links.js';
 import { applyMetadata, makeSpecial } from './metadata.js';
 import { create, partOf, removeOld, rename, writeFully } from './part.js';
+import { emptyReport, noteFailure, noteLoss, type RestoreReport } from './report.js';
 import { endSparsely, writeSparsely } from './sparse.js';
 
 /** Bytes read at once: a few frames. */
@@ -18,25 +20,6 @@ const CHUNK = 4 * 2 ** 20;
 /** What is read ahead, at most: bytes, to have some frames on the way at any time, and files. */
 const BYTES_AHEAD = 16 * 2 ** 20;
 const FILES_AHEAD = 256;
-
-/** Exit code "done with warnings". */
-const METADATA_LOST = 3;
-
-export interface RestoreReport {
-	/** Entries that are there now. */
-	entries: number;
-	/** Files among them that were there already. */
-	skipped: number;
-	/** Written. */
-	bytes: number;
-	/** Entries whose owner, and devices that, only root could have restored. */
-	ownersLost: number;
-	devicesLost: number;
-	/** Paths that could not be restored as they were, and why. */
-	problems: { path: Buffer; reason: string }[];
-	/** Exit code of the gravest problem; 0 when there is none. */
-	exit: number;
-}
 
 export interface RestoreOptions {
 	/** Overwrite what is there. Folders are kept, with what else is in them. */
@@ -63,14 +46,9 @@ class Restore {
 	readonly #snapshots: Snapshots;
 	readonly #set: SnapshotSet;
 	readonly #options: RestoreOptions;
-	readonly #report: RestoreReport = {
-		...{ entries: 0, skipped: 0, bytes: 0, ownersLost: 0, devicesLost: 0 },
-		problems: [],
-		exit: 0,
-	};
+	readonly #report = emptyReport();
+	readonly #links: Links;
 	readonly #inFlight = new Set<Promise<unknown>>();
-	/** By the node that stands for a file with several names: its first one here, and how many are still to come. */
-	readonly #links = new Map<number, FirstName>();
 	#bytesAhead = 0;
 	readonly #user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 
@@ -78,6 +56,7 @@ class Restore {
 		this.#snapshots = snapshots;
 		this.#set = set;
 		this.#options = options;
+		this.#links = new Links(snapshots, set, this.#report);
 	}
 
 	async run(entry: Entry, destination: Buffer): Promise<RestoreReport> {
@@ -125,50 +104,14 @@ class Restore {
 		}
 		this.#bytesAhead += ahead;
 		const make = () => (entry.type === 'file' ? this.#file(entry, path) : this.#special(entry, path));
-		const made: Promise<boolean> = (entry.hardLink === null ? make() : this.#named(entry, path, make))
-			.catch((error) => this.#complain(path, error))
+		const made: Promise<unknown> = this.#links
+			.place(entry, path, make)
+			.catch((error) => noteFailure(this.#report, path, error))
 			.finally(() => {
 				this.#bytesAhead -= ahead;
 				this.#inFlight.delete(made);
 			});
 		this.#inFlight.add(made);
-	}
-
-	/** Of an entry that may have several names the first is made, the others become links to it: its metadata are there, too. */
-	#named(entry: Entry, path: Buffer, make: () => Promise<boolean>): Promise<boolean> {
-		const { names, first } = this.#snapshots.names(this.#set, entry);
-		if (names === 1) return make();
-		const before = this.#links.get(first);
-		if (!before) {
-			const made = make();
-			this.#links.set(first, { path, made, left: names - 1 });
-			return made;
-		}
-		before.left--;
-		if (before.left === 0) this.#links.delete(first);
-		return this.#link(before, entry, path).then((isLinked) => isLinked || make());
-	}
-
-	/** @returns false when the system refuses, or there is nothing to link to: then it becomes a file of its own */
-	async #link(first: FirstName, entry: Entry, path: Buffer): Promise<boolean> {
-		if (!(await first.made.catch(() => false))) return false;
-		try {
-			const there = lstatSync(path, { throwIfNoEntry: false });
-			const { dev, ino } = lstatSync(first.path);
-			if (there?.dev === dev && there.ino === ino) this.#report.skipped++;
-			else {
-				const part = partOf(path, entry);
-				removeOld(part);
-				linkSync(first.path, part);
-				rename(part, path);
-			}
-		} catch (error) {
-			// A file system without hard links, or with a limit.
-			this.#lost(path, `is a file of its own: ${(error as Error).message}`, METADATA_LOST);
-			return false;
-		}
-		this.#report.entries++;
-		return true;
 	}
 
 	/** @returns whether it is there now; so do the others */
@@ -225,7 +168,7 @@ class Restore {
 
 	/** Gives it its metadata, and then its name. */
 	#finish(path: Buffer, entry: Entry, name = path): boolean {
-		for (const reason of applyMetadata(path, entry)) this.#lost(name, reason, METADATA_LOST);
+		for (const reason of applyMetadata(path, entry)) noteLoss(this.#report, name, reason);
 		const { uid, gid } = this.#user;
 		if (uid !== 0 && (entry.uid !== uid || entry.gid !== gid)) this.#report.ownersLost++;
 		if (name !== path && !this.#attempt(name, () => rename(path, name))) return false;
@@ -238,31 +181,10 @@ class Restore {
 			act();
 			return true;
 		} catch (error) {
-			this.#complain(path, error);
+			noteFailure(this.#report, path, error);
 			return false;
 		}
 	}
-
-	#complain(path: Buffer, error: unknown): false {
-		const reason = error instanceof Error ? error.message : String(error);
-		this.#lost(path, reason, error instanceof TsdupError ? error.exit : new TsdupError('').exit);
-		return false;
-	}
-
-	#lost(path: Buffer, reason: string, exit: number): void {
-		const { problems } = this.#report;
-		problems.push({ path, reason });
-		// Done with warnings is the mildest, whatever its number.
-		if (this.#report.exit === 0 || this.#report.exit === METADATA_LOST) this.#report.exit = exit;
-		else if (exit !== METADATA_LOST) this.#report.exit = Math.max(this.#report.exit, exit);
-	}
-}
-
-interface FirstName {
-	readonly path: Buffer;
-	/** Whether it is there, when that is known. */
-	readonly made: Promise<boolean>;
-	left: number;
 }
 
 const SLASH = Buffer.from('/');

@@ -1,7 +1,7 @@
 /**
  * Reads a volume, or sigtar, that tsdup wrote as one stream and proves each of its frames, and the whole. Holds a few frames.
  */
-import { createHash } from 'node:crypto';
+import { Hash } from '../crypto/crypto.js';
 import { DamageError } from '../errors.js';
 import type { StoredVolume } from '../volume/frame.js';
 import type { ObjectRange } from '../volume/layout.js';
@@ -28,7 +28,8 @@ export async function checkFrames(
 	volume: StoredVolume,
 	stored: AsyncIterable<Buffer>,
 ): Promise<CheckedVolume> {
-	const hash = createHash('sha1');
+	const hash = new Hash('sha1');
+	let hashed = Promise.resolve();
 	const window = new Window();
 	const damaged: TarRun[] = [];
 	const inFlight: Promise<void>[] = [];
@@ -44,7 +45,10 @@ export async function checkFrames(
 		}
 	};
 	for await (const chunk of stored) {
-		hash.update(chunk);
+		// While its frames are decoded; one chunk after the other.
+		await hashed;
+		hashed = hash.update(chunk);
+		hashed.catch(() => {});
 		window.add(chunk);
 		for (; next < volume.frames.length; next++) {
 			const range = frameRange(volume, next);
@@ -61,7 +65,8 @@ export async function checkFrames(
 	await Promise.all(inFlight);
 	// Where the object ends too early.
 	for (; next < volume.frames.length; next++) damaged.push(tarRun(volume, next));
-	return { sha1: hash.digest('hex'), damaged: damaged.sort((a, b) => a.start - b.start) };
+	await hashed;
+	return { sha1: hash.digest().toString('hex'), damaged: damaged.sort((a, b) => a.start - b.start) };
 }
 
 function tarRun(volume: StoredVolume, i: number): TarRun {

@@ -3,49 +3,26 @@
  * files of the snapshot cannot be read, and, if asked to, what differs from the source. Nothing that is damaged ends it.
  */
 import type { Chain } from '../collection/backup-set.js';
-import { KeyError, MissingObjectError, TargetError, TsdupError, UsageError } from '../errors.js';
+import { MissingObjectError, TargetError, TsdupError, UsageError } from '../errors.js';
 import type { SnapshotSet } from '../index/entry.js';
-import { volumeId } from '../index/extents.js';
 import type { Index } from '../index/index.js';
-import { type Coverage, coverage, forgetVerified, lastVerified, noteVerified } from '../index/verified.js';
+import { coverage, forgetVerified, lastVerified, noteVerified } from '../index/verified.js';
 import type { Opener } from '../openpgp/opener.js';
 import { verifiable } from '../snapshots/figures.js';
 import type { OpenCollection } from '../snapshots/open.js';
 import type { Target } from '../target/target.js';
 import { lostFiles } from './affected.js';
-import { check, PartlyDamaged } from './check.js';
+import { check } from './check.js';
 import { compare, type Source } from './compare.js';
-import type { TarRun } from './frames.js';
+import { DAMAGE, Findings } from './findings.js';
 import { type Item, itemsOf } from './items.js';
+import type { VerifyReport, VerifyReporter } from './report.js';
 import { sample } from './sample.js';
 
 /** Objects that are read at once: one is on the network while the other is decoded. */
 const IN_FLIGHT = 2;
 
-const DAMAGE = 4;
 const DONE_WITH_WARNINGS = 3;
-
-export interface Finding {
-	/** The object's name. */
-	readonly object: string;
-	readonly part: Item['part'];
-	/** Of its set, s. */
-	readonly time: number;
-	/** `locked`: no key opens it. `unreadable`: the target does not give it, or it is of a kind that nobody here knows. */
-	readonly state: 'damaged' | 'missing' | 'locked' | 'unreadable';
-	readonly reason: string;
-}
-
-export interface VerifyReporter {
-	/** An object that is not good: once all were read, because some explain others. */
-	object(finding: Finding): void;
-	/** A file of the snapshot that cannot be read. */
-	lost(path: Buffer, reason: string): void;
-	/** A path that is not in the source as it is in the snapshot. */
-	difference(path: Buffer, what: readonly string[]): void;
-	warn(message: string): void;
-	progress(words: () => string): void;
-}
 
 export interface VerifyOptions {
 	readonly collection: OpenCollection;
@@ -62,25 +39,6 @@ export interface VerifyOptions {
 	readonly reporter: VerifyReporter;
 }
 
-export interface VerifyReport {
-	/** Of the snapshot, s; null when only a sample of the collection was verified, or the snapshot cannot be shown. */
-	readonly time: number | null;
-	/** Objects, and bytes of them, that were read. */
-	readonly objects: number;
-	readonly bytes: number;
-	readonly findings: readonly Finding[];
-	/** Files that cannot be read. */
-	readonly lost: number;
-	/** Paths; null when nothing was compared. */
-	readonly compared: number | null;
-	readonly differences: number;
-	readonly warnings: number;
-	/** How much of the collection was verified by now. */
-	readonly coverage: Coverage;
-	/** Exit code. */
-	readonly exit: number;
-}
-
 /** @throws UsageError when there is no snapshot; TargetError when the target cannot be reached any more */
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
 	return new Verification(options).run();
@@ -89,9 +47,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
 class Verification {
 	readonly #options: VerifyOptions;
 	readonly #index: Index;
-	readonly #findings: { item: Item; finding: Finding; exit: number; runs: readonly TarRun[] | null }[] = [];
-	/** Sets of which an object was opened with the passphrase or key. */
-	readonly #opened = new Set<number>();
+	readonly #findings = new Findings();
 	readonly #listed = new Map<number, string>();
 	readonly #lost = new Set<string>();
 	#objects = 0;
@@ -120,7 +76,8 @@ class Verification {
 			items.filter((item) => !isFirst(item)),
 			items.length,
 		);
-		await this.#settle();
+		await this.#findings.settle(this.#options.target);
+		for (const finding of this.#findings.all()) this.#options.reporter.object(finding);
 		const snapshots = chains.flatMap((chain) => this.#shown(chain) ?? []);
 		for (const set of snapshots) await this.#reportLost(set);
 		const whole = percent === null || until !== null;
@@ -131,7 +88,7 @@ class Verification {
 			time: whole && set ? set.time : null,
 			objects: this.#objects,
 			bytes: this.#bytes,
-			findings: this.#findings.map(({ finding }) => finding),
+			findings: this.#findings.all(),
 			lost: this.#lost.size,
 			compared: this.#compared,
 			differences: this.#differences,
@@ -181,14 +138,14 @@ class Verification {
 
 	async #check(item: Item): Promise<void> {
 		const { target, opener, now } = this.#options;
-		const { object, set } = item;
+		const { object } = item;
 		if (!object) {
 			this.#add(item, new MissingObjectError(`${item.name} is missing from the target`));
 			return;
 		}
 		try {
 			await check(item, object, { index: this.#index, target, opener, listed: this.#listed });
-			if (object.encrypted) this.#opened.add(set.time);
+			if (object.encrypted) this.#findings.noteOpened(item);
 			noteVerified(this.#index, object, now);
 		} catch (error) {
 			if (!(error instanceof TsdupError)) throw error;
@@ -202,40 +159,11 @@ class Verification {
 
 	#add(item: Item, error: TsdupError): void {
 		forgetVerified(this.#index, item.name);
-		const runs = error instanceof PartlyDamaged ? error.runs : null;
-		const { name: object, part, set } = item;
-		const state = stateOf(error);
-		const finding: Finding = { object, part, time: set.time, state, reason: error.message };
-		this.#findings.push({ item, finding, exit: state === 'missing' ? DAMAGE : error.exit, runs });
-	}
-
-	/**
-	 * What was found is reported once all is known: what a key does not open that opened other objects of the set is damaged, and a
-	 * set that was deleted meanwhile is not missing.
-	 */
-	async #settle(): Promise<void> {
-		const there = this.#findings.some(({ finding }) => finding.state === 'missing')
-			? new Set((await this.#options.target.list()).map(({ name }) => name))
-			: null;
-		const kept = this.#findings.filter(({ item, finding }) => {
-			const { manifest } = item.set;
-			return finding.state !== 'missing' || !manifest || there?.has(manifest.name);
-		});
-		this.#findings.length = 0;
-		for (const found of kept) {
-			const isDamage = found.finding.state === 'locked' && this.#opened.has(found.item.set.time);
-			const finding: Finding = isDamage ? { ...found.finding, state: 'damaged' } : found.finding;
-			this.#findings.push({ ...found, finding, exit: isDamage ? DAMAGE : found.exit });
-			this.#options.reporter.object(finding);
-		}
+		this.#findings.add(item, error);
 	}
 
 	async #reportLost(set: SnapshotSet): Promise<void> {
-		const damage = new Map(
-			this.#findings
-				.filter(({ item }) => item.part === 'volume')
-				.map(({ item, runs }) => [volumeId(item.set.time, item.number), runs] as const),
-		);
+		const damage = this.#findings.damage();
 		if (damage.size === 0) return;
 		const { collection } = this.#options;
 		for await (const { path, reason } of lostFiles(this.#index, collection.resolver, set, damage)) {
@@ -269,14 +197,8 @@ class Verification {
 
 	#exit(): number {
 		if (this.#differences > 0 || this.#lost.size > 0) return DAMAGE;
-		const exits = this.#findings.map(({ exit }) => exit);
+		const exits = this.#findings.exits();
 		if (exits.includes(DAMAGE)) return DAMAGE;
 		return Math.max(0, ...exits) || (this.#warnings > 0 ? DONE_WITH_WARNINGS : 0);
 	}
-}
-
-function stateOf(error: TsdupError): Finding['state'] {
-	if (error instanceof MissingObjectError) return 'missing';
-	if (error instanceof KeyError) return 'locked';
-	return error.exit === DAMAGE ? 'damaged' : 'unreadable';
 }
