@@ -1,4 +1,5 @@
 /** What tsdup promises of its speed. A bar that is missed is said, and is no failure. */
+import { IN_SMALL } from './many-files.js';
 import { type CaseName, type Metric, ratios, type Sample, spread, values } from './samples.js';
 
 const MB = 1_000_000;
@@ -28,6 +29,16 @@ const BARS: readonly Bar[] = [
 	memory('a million tiny files, full', 'millionFull'),
 	memory('a million tiny files, nothing changed', 'millionUnchanged'),
 	memory('a sparse file of 20 GB', 'sparseFull'),
+	{ words: 'a million files, mount, s', caseName: 'filesMount', metric: 'seconds', limit: 1, to: 1 },
+	ratio('a folder of 100,000 files, time', 'filesFolder', 'seconds', 1.2, IN_SMALL),
+	{
+		// 200 MB, and the 64 MiB that decoded frames may take.
+		words: 'a million files, memory of the mount, MB',
+		caseName: 'filesFind',
+		metric: 'peakBytes',
+		limit: 267,
+		to: MB,
+	},
 	{
 		words: 'one small file, read besides the index, MiB',
 		caseName: 'cat',

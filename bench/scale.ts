@@ -1,8 +1,12 @@
-/** Sources that are hard by their size alone: a million tiny files, and one sparse file of 20 GB. Only tsdup, for its memory. */
+/**
+ * What is hard by its size alone: a million tiny files, one sparse file of 20 GB, a mount of a million files in 365 snapshots. Only
+ * tsdup, for its memory.
+ */
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sizeOf } from './folder.js';
+import { measureManyFiles } from './many-files.js';
 import { measure } from './run.js';
 import type { CaseName, Sample } from './samples.js';
 import { Tsdup, tsdup } from './tools/tsdup.js';
@@ -35,6 +39,7 @@ export async function measureScale({ number, dir, record }: ScaleRound): Promise
 		await rm(source, { recursive: true });
 		await rm(join(dir, name), { recursive: true });
 	};
+	await measureManyFiles({ number, dir, record });
 	await one('million', makeMillion, 'millionFull', 'millionUnchanged');
 	await one('sparse', (source) => makeSparse(join(source, 'image')), 'sparseFull');
 }
