@@ -23,7 +23,7 @@ export type Collections = { dirs: readonly string[] } | { url: string };
 export async function serveUntilUnmounted(
 	mountpoint: string,
 	from: Collections,
-	{ driver, ...options }: UserOptions & { driver: DriverName },
+	{ driver, cacheSize, ...options }: UserOptions & { driver: DriverName; cacheSize: number | undefined },
 	output: Output,
 ): Promise<void> {
 	const open: { name: string; source: Source; collection: OpenCollection }[] = [];
@@ -31,7 +31,8 @@ export async function serveUntilUnmounted(
 		const access = 'target' in source ? await openUrl(source.target) : await openProfile(source.profile);
 		for (const warning of access.warnings) output.note(warning);
 		await refuseToHide(mountpoint, await placesOf(access));
-		const collection = await openSnapshots(access, (message) => output.note(`${access.name}: ${message}`));
+		const note = (message: string) => output.note(`${access.name}: ${message}`);
+		const collection = await openSnapshots(access, note, cacheSize);
 		for (const { set, reason } of collection.unusable) {
 			output.warn(`${access.name}: the snapshot of ${localTime(set.time)} cannot be shown: ${reason}`);
 		}

@@ -15,6 +15,7 @@ interface Options {
 	foreground?: boolean;
 	o: string[];
 	driver: DriverName;
+	cacheSize?: number;
 }
 
 const collect = (value: string, before: string[]) => [...before, value];
@@ -37,6 +38,11 @@ export function addMount(program: Command): void {
 				.choices(DRIVER_NAMES)
 				.default(DRIVER_NAMES[0]),
 		)
+		.option(
+			'--cache-size <size>',
+			'what is kept on disk of each collection that was read, as 500M or 20G (default: 1G)',
+			parseSize,
+		)
 		.action(run);
 }
 
@@ -55,12 +61,25 @@ async function run(path: string, options: Options, command: Command): Promise<vo
 		// Only who serves needs all of it.
 		const { serveUntilUnmounted } = await import('./mount-serve.js');
 		const from = options.target === undefined ? { dirs } : { url: options.target };
-		await serveUntilUnmounted(mountpoint, from, { ...mountOptions, driver: options.driver }, output);
+		await serveUntilUnmounted(
+			mountpoint,
+			from,
+			{ ...mountOptions, driver: options.driver, cacheSize: options.cacheSize },
+			output,
+		);
 	} catch (error) {
 		// In the background the parent prints it and takes its exit code.
 		if (error instanceof Error && (await reportError(error))) process.exit(1);
 		throw error;
 	}
+}
+
+/** @returns bytes. @throws UsageError */
+function parseSize(text: string): number {
+	const [, number, unit] = /^(\d+(?:\.\d+)?)([MG])$/i.exec(text) ?? [];
+	if (number === undefined)
+		throw new UsageError(`--cache-size ${text}: write a number and M or G, as in 500M or 20G.`);
+	return Number(number) * (unit?.toUpperCase() === 'M' ? 2 ** 20 : 2 ** 30);
 }
 
 /** Folders of the profiles to mount; none with --target. */

@@ -14,7 +14,7 @@ import { listingOf, type Synced, sync } from '../index/sync.js';
 import { FolderTarget } from '../target/file.js';
 import { Snapshots } from './snapshots.js';
 
-/** Bytes of the cache of blocks on disk. */
+/** Bytes of the cache of blocks on disk, where nothing else is said. */
 const BLOCKS_LIMIT = 2 ** 30;
 
 export interface OpenCollection extends Synced {
@@ -31,10 +31,15 @@ export interface OpenCollection extends Synced {
 	close(): void;
 }
 
-/** @param note told what is lost but can be done without. @throws KeyError when the passphrase or key is wrong; TargetError */
+/**
+ * @param note told what is lost but can be done without
+ * @param blocksLimit bytes that the cache of blocks on disk is kept to
+ * @throws KeyError when the passphrase or key is wrong; TargetError
+ */
 export async function openSnapshots(
 	access: Access,
 	note: (message: string) => void,
+	blocksLimit: number = BLOCKS_LIMIT,
 ): Promise<OpenCollection> {
 	const { target, nameForms, opener, cacheDir, encrypted } = access;
 	const path = join(cacheDir, 'index.sqlite');
@@ -46,7 +51,7 @@ export async function openSnapshots(
 		const synced = await sync({ ...options, withoutKeys: false });
 		await checkPassphrase(index, opener);
 		const show = (from: Index) => {
-			const { content, resolver } = openContent(from, { target, opener, cacheDir }, BLOCKS_LIMIT);
+			const { content, resolver } = openContent(from, { target, opener, cacheDir }, blocksLimit);
 			return { index: from, resolver, snapshots: new Snapshots(from, content, resolver) };
 		};
 		return {
