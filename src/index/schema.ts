@@ -168,8 +168,10 @@ function prepare(db: Database.Database): Database.Database {
 		db.exec('PRAGMA journal_mode = WAL');
 		// The table of runs must survive the power: it tells the next run what to heal.
 		db.exec('PRAGMA synchronous = FULL');
+		// Who only reads does not wait for another process that is just taking in a set.
+		if (versionOf(db) === SCHEMA_VERSION) return db;
 		db.transaction(() => {
-			const version = db.prepare('PRAGMA user_version').pluck().get();
+			const version = versionOf(db);
 			if (version === SCHEMA_VERSION) return;
 			const used = db.prepare("SELECT count(*) FROM sqlite_master WHERE type = 'table'").pluck().get();
 			if (version !== 0 || used !== 0) throw new OtherVersion();
@@ -181,4 +183,8 @@ function prepare(db: Database.Database): Database.Database {
 		db.close();
 		throw error;
 	}
+}
+
+function versionOf(db: Database.Database): unknown {
+	return db.prepare('PRAGMA user_version').pluck().get();
 }
