@@ -9,6 +9,7 @@ import type { Finding } from '../src/unattended/finding.js';
 import type { Job } from '../src/unattended/job.js';
 import { systemdUnits } from '../src/unattended/systemd.js';
 import { type Ended, ended, profile, type Sandbox, sandbox, tsdup } from './cli.js';
+import { Days } from './days.js';
 import { copySecretKey } from './fixtures.js';
 import { startRadosgw } from './radosgw.js';
 
@@ -443,6 +444,42 @@ describe('doctor', () => {
 		assert.match(complaint((await doctor('p')).findings, 'profile').found, /open to other/);
 	});
 
+	test('finds that there is little room, for the caches and on the target', {
+		skip: process.getuid?.() !== 0,
+	}, async () => {
+		const disk = join(box.dir, 'small disk');
+		mkdirSync(disk);
+		execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=50m', 'tmpfs', disk]);
+		try {
+			mkdirSync(join(disk, 'target'));
+			profile(
+				box,
+				'cramped',
+				`SOURCE='${source}'\nTARGET='file://${disk}/target'\nGPG_PW='${PASSPHRASE}'\nARCH_DIR='${disk}'\n`,
+			);
+			const { code, findings } = await doctor('cramped');
+			assert.equal(code, 1);
+			const cache = complaint(findings, 'cache');
+			assert.equal(cache.state, 'failed');
+			assert.match(cache.found, /^0\.[01] GB are free .* in .*small disk/);
+			const room = complaint(findings, 'room');
+			assert.equal(room.state, 'warning');
+			assert.match(room.found, /^0\.[01] GB are free on the target$/);
+		} finally {
+			execFileSync('umount', [disk]);
+		}
+	});
+
+	test('finds that the clock is another than that of the disk', async () => {
+		const days = new Days(join(box.dir, 'clock'));
+		days.set(1);
+		const { stdout } = await tsdup(['doctor', 'p'], { env: { ...box.env, ...days.env } });
+		assert.match(
+			stdout,
+			/^warning {2}clock: This clock and the target's are 86[34]\d\d s apart\n.*timedatectl/m,
+		);
+	});
+
 	test('notices that the passphrase is not the one of which a copy is kept', async () => {
 		const conf = join(dir, 'conf');
 		const before = readFileSync(conf, 'utf8');
@@ -513,6 +550,14 @@ GPG_PW='${PASSPHRASE}'\nDUPL_PARAMS="$DUPL_PARAMS --s3-endpoint-url ${endpoint}"
 		assert.match(stdout, /^ok .* clock: This clock and the target's are \d+ s apart$/m);
 		assert.match(stdout, /^ok .* write: A small object was put, read and deleted$/m);
 		assert.match(stdout, /^warning {2}backup: There is no backup yet$/m);
+		const days = new Days(join(box.dir, 'clock'));
+		days.set(1);
+		const late = await tsdup(['doctor', 's3'], { env: { ...box.env, ...days.env } });
+		assert.match(
+			late.stdout,
+			/^warning {2}clock: This clock and the target's are 86[34]\d\d s apart\n.*timedatectl set-ntp true$/m,
+		);
+		assert.match(late.stdout, /^ok .* write: A small object was put, read and deleted$/m);
 		profile(box, 'refused', conf('wrong'));
 		const refused = await tsdup(['doctor', 'refused'], box);
 		assert.equal(refused.code, 1);
