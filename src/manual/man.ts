@@ -3,7 +3,8 @@
  * the model, the rest from the prose.
  */
 import { type ArgumentModel, allCommands, type CommandModel, type OptionModel } from './commands.js';
-import { type Page, pages } from './prose.js';
+import type { Page } from './page.js';
+import { pages } from './prose.js';
 
 export interface Edition {
 	readonly version: string;
