@@ -233,10 +233,11 @@ export class Gate {
 
 	/** @returns the request that was let in; empty when none was waiting */
 	async letOneIn(): Promise<string> {
-		const fd = openSync(`${this.path}.${this.#count}`, constants.O_RDONLY | constants.O_NONBLOCK);
+		// Whoever waits has opened the old pipe; whoever comes once the old one has a reader finds the new one.
+		const old = `${this.path}.${this.#count}`;
+		this.#exchange();
+		const fd = openSync(old, constants.O_RDONLY | constants.O_NONBLOCK);
 		try {
-			// Whoever waits has opened the old pipe.
-			this.#exchange();
 			for (let alone = 0; alone < 3; await sleep(1)) {
 				const { text, writer } = readReady(fd);
 				if (text !== '') return text;

@@ -83,7 +83,9 @@ async function mounted(act: () => void): Promise<void> {
 
 /** Of the files with holes: bytes on disk. */
 function allocated(root: string): number[] {
-	return ['holes', 'hole'].map((name) => lstatSync(join(root, name)).blocks * 512);
+	return ['holes', 'hole', 'small-holes', 'small-hole'].map(
+		(name) => lstatSync(join(root, name)).blocks * 512,
+	);
 }
 
 before(async () => {
@@ -112,6 +114,8 @@ before(async () => {
 		echo alone >name
 		truncate -s 5M holes; printf data | dd of=holes bs=1 seek=3000000 conv=notrunc status=none
 		truncate -s 2M hole
+		truncate -s 200K small-holes; printf data | dd of=small-holes bs=1 seek=100000 conv=notrunc status=none
+		truncate -s 9 small-hole
 	`);
 	if (process.getuid?.() === 0) {
 		shell(`

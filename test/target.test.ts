@@ -132,6 +132,7 @@ for (const [kind, makePlace] of Object.entries({ folder: folderPlace, S3: s3Plac
 				await writer.commit();
 				assert.deepEqual(await target.list(), [{ name: NAME, size }]);
 				assert.ok(content.subarray(0, size).equals(await whole(target, NAME)), `${size} bytes`);
+				await target.delete([NAME]);
 			}
 		});
 

@@ -8,7 +8,7 @@ import type { Collection } from '../collection/backup-set.js';
 import type { SetName } from '../collection/names.js';
 import type { Content } from '../content/content.js';
 import { openContent } from '../content/open.js';
-import { TargetError, TsdupError, UsageError } from '../errors.js';
+import { LockError, TargetError, TsdupError, UsageError } from '../errors.js';
 import { Index } from '../index/index.js';
 import { takeLock } from '../index/lock.js';
 import { checkPassphrase } from '../index/passphrase.js';
@@ -21,7 +21,7 @@ import type { Opener } from '../openpgp/opener.js';
 import type { Selection } from '../profile/selection.js';
 import { sourcePath } from '../source/source.js';
 import { type Before, type Change, walk } from '../source/walk.js';
-import { reason, shown } from '../source/words.js';
+import { count, reason, shown } from '../source/words.js';
 import { FolderTarget } from '../target/file.js';
 import type { Target } from '../target/target.js';
 import { CannotResume, Checkpoints } from './checkpoints.js';
@@ -280,7 +280,11 @@ class Backup {
 		checkpoints.close();
 		counts.bytesStored = writer.difftar.storedBytes;
 		counts.volumes = writer.difftar.stored.length;
-		await writer.commit();
+		await writer.commit().catch(async (error) => {
+			// The set is that of another run, and none of this one's business.
+			if (error instanceof LockError) await forget(this.#context, set);
+			throw error;
+		});
 		// The set exists. What fails from here on is made good by the next run.
 		await publish(this.#context, set, key);
 		return { set, ...counts };
@@ -302,7 +306,9 @@ class Backup {
 		const { target, reporter } = this.#options;
 		const { length } = writer.difftar.stored;
 		if (keep && length > 0) {
-			reporter.note(`Its ${length} complete volumes stay on the target: the next run goes on after them.`);
+			reporter.note(
+				`What is complete, ${count(length, 'volume')}, stays on the target: the next run goes on after it.`,
+			);
 			return;
 		}
 		try {

@@ -10,6 +10,7 @@ import { endRun, openRuns, type Run } from '../index/runs.js';
 import type { ObjectKey } from '../index/set-import.js';
 import { stampsName } from '../index/stamps.js';
 import { type SyncOptions, takeSegment } from '../index/sync.js';
+import { count } from '../source/words.js';
 import type { Target } from '../target/target.js';
 import type { Reporter } from './report.js';
 import type { Resumption } from './resumption.js';
@@ -63,9 +64,9 @@ export async function heal(
 }
 
 function whatNow(kept: number, removed: number): string {
-	if (kept === 0) return `its ${removed} objects were removed`;
-	const rest = removed > 0 ? `, and ${removed} other objects were removed` : '';
-	return `it goes on after its ${kept} complete volumes${rest}`;
+	if (kept === 0) return `its remains, ${count(removed, 'object')}, were removed`;
+	const rest = removed > 0 ? `; its other remains, ${count(removed, 'object')}, were removed` : '';
+	return `it goes on after what is complete, ${count(kept, 'volume')}${rest}`;
 }
 
 /** In the pending folder. */

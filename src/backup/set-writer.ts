@@ -5,6 +5,7 @@
 import { hostname } from 'node:os';
 import { formatManifest, type ManifestFile } from '../collection/manifest.js';
 import { manifestName, type SetName, segmentName, sigtarName } from '../collection/names.js';
+import { LockError } from '../errors.js';
 import { volumeId } from '../index/extents.js';
 import { formatLine } from '../index/segment.js';
 import type { ObjectKey } from '../index/set-import.js';
@@ -47,6 +48,7 @@ export class SetWriter {
 	readonly #segment: VolumeWriter;
 	readonly #segmentObject: ObjectWriter;
 	readonly #records: Records;
+	#mayHaveSigtar = false;
 	readonly #files: ManifestFile[] = [];
 
 	constructor(options: SetOptions) {
@@ -96,7 +98,7 @@ export class SetWriter {
 		const entries = await this.#records.finish();
 		await this.difftar.finish();
 		const sigtar = await this.#sigtar.finish();
-		await this.#sigtarObject.commit();
+		await this.#commitSigtar();
 		for (const stored of this.difftar.stored)
 			await this.#segment.write(formatLine({ kind: 'volume', ...stored }));
 		await this.#segment.write(formatLine({ kind: 'volume', id: volumeId(set.time, 0), volume: sigtar }));
@@ -108,7 +110,7 @@ export class SetWriter {
 		return { header: await pending.read(segment.name, 0, segment.body - 1), key: segment.key };
 	}
 
-	/** The commit. @throws TargetError: whether the manifest is on the target is not known then */
+	/** The commit. @throws TargetError: whether the manifest is on the target is not known then; LockError: it is another run's */
 	async commit(): Promise<void> {
 		const { target, encryptor, set, source } = this.#options;
 		const manifest = formatManifest({
@@ -129,10 +131,21 @@ export class SetWriter {
 		await object.commit();
 	}
 
-	/** Objects that may be on the target before the manifest is. */
+	async #commitSigtar(): Promise<void> {
+		this.#mayHaveSigtar = true;
+		try {
+			await this.#sigtarObject.commit();
+		} catch (error) {
+			if (error instanceof LockError) this.#mayHaveSigtar = false;
+			throw error;
+		}
+	}
+
+	/** Objects of this run that may be on the target before the manifest is; none that another run has written. */
 	names(): string[] {
 		const { set, encryptor } = this.#options;
-		return [...this.difftar.stored.map(({ volume }) => volume.name), sigtarName(set, protection(encryptor))];
+		const volumes = this.difftar.stored.map(({ volume }) => volume.name);
+		return this.#mayHaveSigtar ? [...volumes, sigtarName(set, protection(encryptor))] : volumes;
 	}
 
 	/** Leaves no half-written object behind. */

@@ -112,10 +112,7 @@ export function pathFields(path: Buffer): { path: string; pathBase64?: string } 
 	return lossless ? { path: text } : { path: text, pathBase64: path.toString('base64') };
 }
 
-/** `1 volume`, `2 volumes`. */
-export function count(n: number, noun: string): string {
-	return `${n} ${noun}${n === 1 ? '' : 's'}`;
-}
+export { count } from '../source/words.js';
 
 /** Bytes as people read them: powers of 1000, as disks are sold and buckets billed. */
 export function size(bytes: number): string {

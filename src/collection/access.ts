@@ -171,7 +171,9 @@ async function open(
 	{ cache, ...options }: OpenOptions & { cache?: string },
 ): Promise<Pick<Access, 'target' | 'nameForms' | 'cacheDir'>> {
 	const cacheDir = await cacheDirectory(join('collections', collectionId(location, nameForms)), cache);
-	const target = await openTarget(holdsSlash(nameForms) ? deepened(location) : location, options);
+	const createOnlyRefused = join(cacheDir, 'create-only-refused');
+	const where = holdsSlash(nameForms) ? deepened(location) : location;
+	const target = await openTarget(where, { ...options, createOnlyRefused });
 	return { target: traced(target), nameForms, cacheDir };
 }
 

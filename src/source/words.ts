@@ -1,4 +1,9 @@
-/** How what is in the source, and why the system refused it, is put into messages. */
+/** How what is in the source, why the system refused it, and how many there are is put into messages. */
+
+/** `1 volume`, `2 volumes`. */
+export function count(n: number, noun: string): string {
+	return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}
 
 /** Bytes that are not UTF-8 are shown as replacement characters. */
 export function shown(path: Buffer): string {

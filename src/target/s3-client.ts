@@ -11,6 +11,8 @@ export interface ConnectOptions {
 	/** Milliseconds for which a failed request is tried again. */
 	readonly patience?: number;
 	readonly traffic?: Traffic;
+	/** Path of a file that is there if the store has refused to create only: see s3-create-only.ts. */
+	readonly createOnlyRefused?: string;
 }
 
 /** As the AWS tools do when nothing names a region; other stores mostly ignore it. */

@@ -2,7 +2,7 @@
  * What went wrong with a request, as a sentence for people. Secrets cannot get in: only the bucket, the host,
  * the object's name and the store's own error code and message are used.
  */
-import { DamageError, MissingObjectError, TargetError } from '../errors.js';
+import { MissingObjectError, TargetError, TsdupError } from '../errors.js';
 import { describe, type S3Location } from './url.js';
 
 const KEYS = 'TARGET_USER and TARGET_PASS, or the AWS credentials';
@@ -50,7 +50,7 @@ const REASONS: Readonly<Record<string, string>> = {
  * @param name the object; absent for a request about the whole target
  */
 export function s3Error(location: S3Location, verb: string, name: string | undefined, cause: unknown): Error {
-	if (cause instanceof TargetError || cause instanceof DamageError) return cause;
+	if (cause instanceof TsdupError) return cause;
 	const url = describe(location);
 	const codes = errorCodes(cause);
 	if (name !== undefined && (codes.includes('NoSuchKey') || codes.includes('NotFound'))) {

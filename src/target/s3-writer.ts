@@ -14,7 +14,8 @@ import {
 	type StorageClass,
 	UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { TargetError } from '../errors.js';
+import { LockError, TargetError } from '../errors.js';
+import { type Condition, type CreateOnly, isThere } from './s3-create-only.js';
 import { errorCodes } from './s3-errors.js';
 import { digest, type Integrity, SENDINGS, type Sent } from './s3-integrity.js';
 import type { ObjectWriter } from './target.js';
@@ -31,6 +32,7 @@ export interface S3WriterOptions {
 	readonly key: string;
 	readonly storageClass?: StorageClass;
 	readonly integrity: Integrity;
+	readonly createOnly: CreateOnly;
 	/** Makes an error for people of what the SDK threw. */
 	readonly toError: (cause: unknown) => Error;
 }
@@ -40,6 +42,7 @@ export class S3Writer implements ObjectWriter {
 	readonly #object: { readonly Bucket: string; readonly Key: string };
 	readonly #storageClass: { readonly StorageClass?: StorageClass };
 	readonly #integrity: Integrity;
+	readonly #createOnly: CreateOnly;
 	readonly #toError: (cause: unknown) => Error;
 	readonly #cancel = new AbortController();
 	readonly #inFlight = new Set<Promise<void>>();
@@ -55,11 +58,12 @@ export class S3Writer implements ObjectWriter {
 	#committed = false;
 	#aborted: Promise<void> | undefined;
 
-	constructor({ client, bucket, key, storageClass, integrity, toError }: S3WriterOptions) {
+	constructor({ client, bucket, key, storageClass, integrity, createOnly, toError }: S3WriterOptions) {
 		this.#client = client;
 		this.#object = { Bucket: bucket, Key: key };
 		this.#storageClass = storageClass === undefined ? {} : { StorageClass: storageClass };
 		this.#integrity = integrity;
+		this.#createOnly = createOnly;
 		this.#toError = toError;
 	}
 
@@ -74,7 +78,7 @@ export class S3Writer implements ObjectWriter {
 		}
 	}
 
-	/** @throws TargetError, after aborting */
+	/** @throws TargetError, and LockError when the object is there and another run has written it, after aborting */
 	async commit(): Promise<void> {
 		try {
 			if (this.#upload === undefined) await this.#putWhole();
@@ -99,7 +103,13 @@ export class S3Writer implements ObjectWriter {
 		const request = { ...this.#object, ...this.#storageClass, ...bodyOf(body, sent) };
 		for (let i = 0; i < SENDINGS; i++) {
 			const options = { abortSignal: this.#cancel.signal };
-			const stored = await this.#client.send(new PutObjectCommand(request), options);
+			const put = (condition: Condition) =>
+				this.#client.send(new PutObjectCommand({ ...request, ...condition }), options);
+			// What is sent once more replaces what the store has wrong.
+			const stored = await (i > 0 ? put({}) : this.#createOnly.send(put)).catch((cause) =>
+				this.#unlessOurs([sent], cause),
+			);
+			if (!stored) return;
 			if (this.#integrity.agrees(sent, stored)) return;
 			if (await this.#readsBack([sent])) return;
 		}
@@ -116,16 +126,27 @@ export class S3Writer implements ObjectWriter {
 			MultipartUpload: { Parts: this.#parts },
 		};
 		const options = { abortSignal: this.#cancel.signal };
-		const stored = await this.#client
-			.send(new CompleteMultipartUploadCommand(request), options)
-			.catch((cause) => {
-				// Done already, when the answer to an attempt before was lost: what is stored says so.
-				if (!errorCodes(cause).includes('NoSuchUpload')) throw cause;
-				this.#doubtful = true;
-				return {};
-			});
+		const complete = (condition: Condition) =>
+			this.#client.send(new CompleteMultipartUploadCommand({ ...request, ...condition }), options);
+		const stored = await this.#createOnly.send(complete).catch((cause) => {
+			// Done already, when the answer to an attempt before was lost: what is stored says so.
+			if (!errorCodes(cause).includes('NoSuchUpload')) return this.#unlessOurs(this.#sent, cause);
+			this.#doubtful = true;
+			return {};
+		});
+		if (!stored) return;
 		const agrees = !this.#doubtful && this.#integrity.agreesInParts(this.#sent, stored);
 		if (!agrees && !(await this.#readsBack(this.#sent))) throw this.#wrongBytes();
+	}
+
+	/** What the store did not want to replace is what was sent, when the answer to an attempt before was lost. */
+	async #unlessOurs(parts: readonly Sent[], cause: unknown): Promise<undefined> {
+		if (!isThere(cause)) throw cause;
+		if (await this.#integrity.holds(this.#object, parts)) return undefined;
+		throw new LockError(
+			`${this.#name} is on the target already: another run, maybe on another host, has just written it. Let only one back up to a target at a time, and start again`,
+			{ cause },
+		);
 	}
 
 	/** What the store really has decides. */
@@ -135,10 +156,13 @@ export class S3Writer implements ObjectWriter {
 		return holds;
 	}
 
+	get #name(): string | undefined {
+		return this.#object.Key.split('/').at(-1);
+	}
+
 	#wrongBytes(): TargetError {
-		const name = this.#object.Key.split('/').at(-1);
 		return new TargetError(
-			`Cannot write ${name}: the store has other bytes than it was sent, each time. Ask its operator, and do not trust it meanwhile`,
+			`Cannot write ${this.#name}: the store has other bytes than it was sent, each time. Ask its operator, and do not trust it meanwhile`,
 		);
 	}
 

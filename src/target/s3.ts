@@ -16,6 +16,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { DamageError, TargetError } from '../errors.js';
 import { type ConnectOptions, connect } from './s3-client.js';
+import { CreateOnly } from './s3-create-only.js';
 import { S3Deleter } from './s3-delete.js';
 import { errorCodes, s3Error, statusOf } from './s3-errors.js';
 import { Integrity } from './s3-integrity.js';
@@ -35,6 +36,7 @@ export class S3Target implements Target {
 	readonly #prefix: string;
 	readonly #deleter: S3Deleter;
 	readonly #integrity: Integrity;
+	readonly #createOnly: CreateOnly;
 	readonly #traffic: Traffic;
 
 	/** Makes no request. */
@@ -44,6 +46,7 @@ export class S3Target implements Target {
 		this.#traffic = options.traffic ?? new Traffic();
 		this.#client = connect(location, { ...options, traffic: this.#traffic });
 		this.#integrity = new Integrity(this.#client);
+		this.#createOnly = new CreateOnly(options.createOnlyRefused ?? null);
 		this.#deleter = new S3Deleter(this.#client, location.bucket);
 		this.#prefix = location.prefix === '' ? '' : `${location.prefix}/`;
 	}
@@ -88,6 +91,7 @@ export class S3Target implements Target {
 			bucket: this.#location.bucket,
 			key: this.#prefix + name,
 			integrity: this.#integrity,
+			createOnly: this.#createOnly,
 			toError: (cause) => this.#error('write', name, cause),
 			...(storageClass !== undefined && { storageClass }),
 		});

@@ -14,7 +14,10 @@ export interface ObjectInfo {
 export interface ObjectWriter {
 	/** Resolves when more may be written (back-pressure); the chunk must not be changed afterwards. */
 	write(chunk: Buffer): Promise<void>;
-	/** Everything is durable on the target when this resolves. */
+	/**
+	 * Everything is durable on the target when this resolves. @throws TargetError; LockError when another run has written the object,
+	 * where the store can tell
+	 */
 	commit(): Promise<void>;
 	/** Forget what was written; leaves nothing behind. Safe to call at any time, also twice. */
 	abort(): Promise<void>;
