@@ -286,6 +286,9 @@ describe('manifest', () => {
 		};
 		const read = parseManifest(formatManifest(manifest), 'm');
 		assert.deepEqual({ ...read, files: [...read.files] }, manifest);
+		const unlisted = formatManifest({ ...manifest, files: null });
+		assert.ok(!unlisted.includes('Filelist'));
+		assert.deepEqual(parseManifest(unlisted, 'm'), { ...manifest, files: [] });
 		for (const byte of bytes) {
 			const path = Buffer.from([0x78, byte, 0x78]);
 			const one = { ...manifest, files: [{ type: 'new', path }] } as const;

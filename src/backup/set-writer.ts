@@ -19,6 +19,12 @@ import { Difftar, protection } from './difftar.js';
 import type { StoredContent } from './file.js';
 import { type Recorded, Records } from './records.js';
 
+/**
+ * Files that a manifest lists at most; one of a set with more has no list, as those of old versions of duplicity, which only shows it
+ * (`collection-status --file-changed`). It bounds the memory, here and wherever the manifest is read: about 30 MB.
+ */
+const MOST_LISTED = 100_000;
+
 const NOTHING: StoredContent = { extents: [], delta: null };
 
 export interface SetOptions {
@@ -49,7 +55,8 @@ export class SetWriter {
 	readonly #segmentObject: ObjectWriter;
 	readonly #records: Records;
 	#mayHaveSigtar = false;
-	readonly #files: ManifestFile[] = [];
+	/** null: too many to be listed. */
+	#files: ManifestFile[] | null = [];
 
 	constructor(options: SetOptions) {
 		this.#options = options;
@@ -69,7 +76,7 @@ export class SetWriter {
 	/** Records a path whose data, if any, is in the difftar. */
 	record(recorded: Recorded): Promise<void> {
 		const { change: type, path } = recorded;
-		if (type) this.#files.push({ type, path });
+		if (type && this.#files && this.#files.push({ type, path }) > MOST_LISTED) this.#files = null;
 		return this.#records.add(recorded);
 	}
 

@@ -55,8 +55,11 @@ interface Draft {
 /** The list of files is turned into bytes in pieces of this many characters, far below a string's limit. */
 const pieceLength = 1 << 20;
 
+/** A manifest that is to be written; `files` null: without a list of them. */
+export type NewManifest = Omit<Manifest, 'files'> & { readonly files: Iterable<ManifestFile> | null };
+
 /** @throws RangeError when the volumes are not numbered 1, 2, 3 …: stock would silently lose data */
-export function formatManifest(manifest: Manifest): Buffer {
+export function formatManifest(manifest: NewManifest): Buffer {
 	let head = '';
 	if (manifest.hostname !== null) head += `Hostname ${Buffer.from(manifest.hostname).toString('latin1')}\n`;
 	if (manifest.localdir !== null) head += `Localdir ${quote(manifest.localdir)}\n`;
@@ -67,6 +70,7 @@ export function formatManifest(manifest: Manifest): Buffer {
 		head += `    EndingPath     ${formatPath(volume.end)}\n`;
 		head += `    Hash SHA1 ${volume.sha1}\n`;
 	});
+	if (manifest.files === null) return Buffer.from(head, 'latin1');
 	const pieces: Buffer[] = [];
 	let piece = '';
 	let count = 0;

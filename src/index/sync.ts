@@ -149,17 +149,16 @@ export async function takeSegment(
 	name: string,
 	known: ObjectKey | null,
 ): Promise<void> {
-	// Had whole before the import begins, which keeps other processes from writing: it must not wait for the network.
-	const stored: Buffer[] = [];
-	const stamps = from === pending ? await readStamps(pending, setTime) : null;
-	for await (const chunk of from.stream(name)) stored.push(chunk);
+	const isLocal = from === pending;
+	const stamps = isLocal ? await readStamps(pending, setTime) : null;
+	const stored = isLocal ? from.stream(name) : iterate(await whole(from, name));
 	if (!name.endsWith('.gpg')) {
-		const chunks = plainBytes(name, 'gz', () => iterate(stored), opener);
+		const chunks = plainBytes(name, 'gz', () => stored, opener);
 		await importSegment(index, setTime, chunks, null, stamps);
 		return;
 	}
 	const used: ObjectKey = known ?? { header: Buffer.alloc(0), key: Buffer.alloc(0) };
-	const chunks = readMessage(iterate(stored), async (header) => {
+	const chunks = readMessage(stored, async (header) => {
 		if (known) return { algorithm: AES_256, key: known.key };
 		const session = await opener.sessionKey(header);
 		used.header = header;
@@ -167,6 +166,13 @@ export async function takeSegment(
 		return session;
 	});
 	await importSegment(index, setTime, chunks, used, stamps);
+}
+
+/** Had whole before the import begins, which keeps other processes from writing: it must not wait for the network. */
+async function whole(from: Target, name: string): Promise<Buffer[]> {
+	const chunks: Buffer[] = [];
+	for await (const chunk of from.stream(name)) chunks.push(chunk);
+	return chunks;
 }
 
 async function* iterate(chunks: readonly Buffer[]): AsyncGenerator<Buffer, void> {
