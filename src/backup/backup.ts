@@ -14,6 +14,7 @@ import { takeLock } from '../index/lock.js';
 import { checkPassphrase } from '../index/passphrase.js';
 import { beginRun, type Run, resumeRun, segmentReady } from '../index/runs.js';
 import type { ObjectKey } from '../index/set-import.js';
+import { isFull } from '../index/sqlite.js';
 import { StampLearner } from '../index/stamps.js';
 import { type Synced, type SyncOptions, sync } from '../index/sync.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
@@ -286,7 +287,14 @@ class Backup {
 			throw error;
 		});
 		// The set exists. What fails from here on is made good by the next run.
-		await publish(this.#context, set, key);
+		try {
+			await publish(this.#context, set, key);
+		} catch (error) {
+			if (!isFull(error)) throw error;
+			reporter.warn(
+				'The backup is complete, but the disk that the cache is on is full: the index takes it in once there is room.',
+			);
+		}
 		return { set, ...counts };
 	}
 

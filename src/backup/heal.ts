@@ -81,6 +81,8 @@ export function journalName(set: SetName): string {
 export async function publish(context: SyncOptions, set: SetName, key: ObjectKey | null): Promise<void> {
 	const name = segmentName(set, key ? 'gpg' : 'none');
 	await copy(context.pending, context.target, name);
+	// Not needed any more, and maybe the room that the index needs.
+	await context.pending.delete([journalName(set)]);
 	await takeSegment(context, set.time, context.pending, name, key);
 	await forget(context, set);
 }

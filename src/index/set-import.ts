@@ -34,7 +34,8 @@ export async function inTransaction(index: Index, setTime: number, act: () => Pr
 		if (!db.prepare('SELECT 1 FROM sets WHERE time = ?').get(setTime)) await act();
 		db.exec('COMMIT');
 	} catch (error) {
-		db.exec('ROLLBACK');
+		// A full disk has undone it already.
+		if (db.inTransaction) db.exec('ROLLBACK');
 		throw error;
 	}
 }

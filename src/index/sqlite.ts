@@ -8,6 +8,11 @@ import Database from 'better-sqlite3';
 
 const kept: unknown[] = [];
 
+/** Whether the disk had no room for what was to be written to a database. */
+export function isFull(error: unknown): boolean {
+	return (error as { code?: string } | null)?.code === 'SQLITE_FULL';
+}
+
 /** @param timeout ms to wait for another process's lock */
 export function openSqlite(path: string, timeout: number): Database.Database {
 	const db = new Database(path, { timeout });
