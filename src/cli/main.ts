@@ -88,7 +88,8 @@ export async function main(argv: readonly string[]): Promise<number> {
 			return error.exitCode === 0 ? 0 : 2;
 		}
 		const message = error instanceof Error ? error.message : String(error);
-		process.stderr.write(`tsdup: ${message}\n`);
+		// In the place of a line of progress.
+		process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}tsdup: ${message}\n`);
 		Output.log(`error: ${message}`);
 		const { code, exit } = error instanceof TsdupError ? error : new TsdupError(message);
 		if (program.opts<{ json?: boolean }>().json)
