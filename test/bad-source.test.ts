@@ -1,13 +1,16 @@
 /** A source that cannot be read as it should be: each backup is still whole, and says what is not in it. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseName } from '../src/collection/names.js';
+import { readFiles, roomFor } from '../src/rsync/read.js';
+import { openRegular, READ_FLAGS, readMetadata } from '../src/source/source.js';
 import { duplicity, type Ended, ended, profile, sandbox, tsdup } from './cli.js';
+import { assertSameTree, describeTree, type TreeEntry } from './tree.js';
 
 const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 const PASSPHRASE = 'a passphrase of the bad source test';
@@ -142,7 +145,44 @@ test('files that grow, shrink, vanish and are replaced while they are read never
 			stock,
 		);
 		assert.equal(code, 0, stderr);
-		execFileSync('diff', ['-r', ours, theirs]);
+		const [a, b] = [ours, theirs].map((dir) => describeTree(Buffer.from(dir)));
+		assertSameTree(a as TreeEntry[], b as TreeEntry[], time, { symlinkTimes: false });
+	}
+});
+
+test('what takes the place of a file between the look at it and its opening is never followed, waited for or read', async () => {
+	const dir = join(box.dir, 'between');
+	mkdirSync(dir);
+	const path = join(dir, 'file');
+	const secret = join(dir, 'secret');
+	writeFileSync(secret, 'of somebody else');
+	const changes: Record<string, [script: string, code: string | null]> = {
+		'a link': ['rm file; ln -s secret file', 'ELOOP'],
+		'a fifo that nobody writes to': ['rm file; mkfifo file', null],
+		'a folder': ['rm file; mkdir file', null],
+		nothing: ['rm file', 'ENOENT'],
+		'a longer file': ['echo more >>file', 'file'],
+		'a shorter file': ['truncate -s 5 file', 'file'],
+		'an empty file': ['truncate -s 0 file', 'file'],
+	};
+	for (const [what, [script, outcome]] of Object.entries(changes)) {
+		rmSync(path, { recursive: true, force: true });
+		writeFileSync(path, 'what was there first');
+		const seen = readMetadata(Buffer.from(path));
+		assert.ok(seen);
+		execFileSync('sh', ['-ec', script], { cwd: dir });
+		const { size, mtime, mtimeNs, mode, uid, gid } = seen;
+		const facts = { path: Buffer.from(path), size, mtime, mtimeNs: mtimeNs ?? 0, mode, uid, gid };
+		const [read] = await readFiles([facts], Buffer.alloc(roomFor(size)), READ_FLAGS);
+		assert.equal(read, null, what);
+		const open = () => openRegular(Buffer.from(path));
+		if (outcome === null) assert.equal(open(), null, what);
+		else if (outcome !== 'file') assert.throws(open, { code: outcome }, what);
+		else {
+			const file = open();
+			assert.ok(file && file.metadata.size !== size && file.metadata.stamp !== seen.stamp, what);
+			closeSync(file.fd);
+		}
 	}
 });
 
@@ -179,15 +219,16 @@ test('an empty folder is a source like any other', async () => {
 	await stockVerifies('empty', '--compare-data');
 });
 
-/** A process that rewrites, appends to, truncates, removes and replaces files in `dir`, as fast as it can. */
+/** A process that makes, rewrites, appends to, truncates, removes and replaces files in `dir`, as fast as it can. */
 function startHammer(dir: string): ChildProcess {
 	const script = `
 		const fs = require('node:fs');
+		const { execFileSync } = require('node:child_process');
 		const path = (i) => ${JSON.stringify(dir)} + '/file-' + i;
 		const bytes = require('node:crypto').randomBytes(3_000_000);
 		for (let n = 0; ; n++) {
 			const i = n % 12;
-			const act = Math.floor(Math.random() * 6);
+			const act = Math.floor(Math.random() * 8);
 			const size = Math.floor(Math.random() * (i < 3 ? 3_000_000 : 50_000));
 			try {
 				if (act === 0) fs.rmSync(path(i), { recursive: true });
@@ -195,6 +236,12 @@ function startHammer(dir: string): ChildProcess {
 				else if (act === 2) fs.appendFileSync(path(i), bytes.subarray(0, size));
 				else if (act === 3) { fs.rmSync(path(i), { recursive: true, force: true }); fs.mkdirSync(path(i)); }
 				else if (act === 4) { fs.rmSync(path(i), { recursive: true, force: true }); fs.symlinkSync('/etc/passwd', path(i)); }
+				else if (act === 5) { fs.rmSync(path(i), { recursive: true, force: true }); execFileSync('mkfifo', [path(i)]); }
+				else if (act === 6) {
+					fs.rmSync(path(i), { recursive: true, force: true });
+					fs.mkdirSync(path(i) + '/deep/er', { recursive: true });
+					for (const name of ['/a', '/deep/b', '/deep/er/c']) fs.writeFileSync(path(i) + name, bytes.subarray(0, size));
+				}
 				else fs.writeFileSync(path(i), bytes.subarray(0, size));
 			} catch {}
 		}`;
