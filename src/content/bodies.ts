@@ -8,15 +8,25 @@ import type { TarHeader } from '../volume/tar-header.js';
 import { readTar } from '../volume/tar-reader.js';
 
 export interface Bodies {
-	readonly members: readonly Member[];
-	readonly sizes: readonly { path: Buffer; size: number }[];
+	readonly members: Member[];
+	readonly sizes: { path: Buffer; size: number }[];
 }
 
-/** Reads the tar to its end, without holding it. @throws DamageError when it is none, and what `tar` throws */
-export async function readBodies(tar: AsyncIterable<Buffer>, what: string): Promise<Bodies> {
+/**
+ * Reads the tar to its end, without holding it.
+ * @param read is told what was learnt so far, whenever a body was read, and may take it away
+ * @returns what was not taken away
+ * @throws DamageError when it is none, and what `tar` throws
+ */
+export async function readBodies(
+	tar: AsyncIterable<Buffer>,
+	what: string,
+	read: (bodies: Bodies) => void = () => {},
+): Promise<Bodies> {
 	const members: Member[] = [];
 	const sizes: { path: Buffer; size: number }[] = [];
 	for await (const { header, offset, body } of readTar(tar, what)) {
+		read({ members, sizes });
 		const member = bodyOf(header, offset);
 		if (!member) continue;
 		members.push(member);
@@ -28,12 +38,16 @@ export async function readBodies(tar: AsyncIterable<Buffer>, what: string): Prom
 	return { members, sizes };
 }
 
-/** Notes them in the index; within a transaction. */
-export function recordBodies(index: Index, volume: ForeignObject, { members, sizes }: Bodies): void {
-	recordMembers(index, volume, members);
+/** Notes them in the index; within a transaction. @param parts as for `recordMembers` */
+export function recordBodies(
+	index: Index,
+	volume: ForeignObject,
+	{ members, sizes }: Bodies,
+	parts?: { hasFirst: boolean; hasLast: boolean },
+): void {
+	recordMembers(index, volume, members, parts);
 	recordSizes(index, volume.setTime, sizes);
 }
-
 /** The body of a regular file, or of its delta; null for others. A member that makes no sense costs that file only. */
 function bodyOf(header: TarHeader, offset: number): Member | null {
 	try {

@@ -41,7 +41,12 @@ export class Content {
 			let offset = extent.offset;
 			const end = extent.offset + extent.length;
 			while (offset < end) {
-				const volume = this.#volumes.get(extent.volume) ?? (await this.#volume(extent.volume, false));
+				let volume = this.#volumes.get(extent.volume) ?? (await this.#volume(extent.volume, false));
+				// A foreign volume that is being read for the first time is known as far as it was.
+				if (volume.kind === 'foreign' && end > volume.tarLength) {
+					this.#volumes.delete(extent.volume);
+					volume = await this.#volume(extent.volume, false);
+				}
 				const piece = this.#piece(volume, extent.volume, offset, end);
 				// What is in memory is not waited for: most small files are.
 				const bytes = piece instanceof Promise ? await piece : piece;

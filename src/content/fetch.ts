@@ -10,8 +10,10 @@ import { addScanned } from '../index/seek-points.js';
 import { addVolume } from '../index/set-import.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { ObjectWriter, Target } from '../target/target.js';
+import type { StoredVolume } from '../volume/frame.js';
 import { VolumeWriter } from '../volume/writer.js';
 import { readBodies, recordBodies } from './bodies.js';
+import { Learning } from './learning.js';
 import { type ForeignReader, readWhole } from './stored-bytes.js';
 
 export interface ForeignOptions extends ForeignReader {
@@ -22,38 +24,43 @@ export interface ForeignOptions extends ForeignReader {
 
 /**
  * @param copies gets an object as it is stored, or its copy in the seekable form, under the object's id
+ * @param learnt is told whenever the index knows more of the object than before
  * @throws DamageError, MissingObjectError, KeyError, TargetError
  */
 export async function fetchObject(
 	object: ForeignObject,
 	options: ForeignOptions,
 	copies: Target,
+	learnt: () => void,
 ): Promise<void> {
 	const { index, keep } = options;
-	const { id, setTime } = object;
-	const name = String(id);
+	const name = String(object.id);
+	const isVolume = volumeNumber(object.id) > 0;
 	const kept = keep ? new KeptObject(copies.create(name)) : null;
 	let copy: VolumeWriter | null = null;
 	try {
-		const { scan, bodies } = await readWhole(
+		const note = await readWhole(
 			object,
 			options,
-			async ({ tar, scan }) => {
-				if (scan) return { scan, bodies: await readBodies(tar, object.name) };
-				copy = new VolumeWriter(copies.create(name), name, object.form === 'gpg' ? ownKey : null);
-				return { scan, bodies: await readBodies(copied(tar, copy), object.name) };
+			async ({ tar, scan, isProven }) => {
+				if (scan && isProven && isVolume && !object.indexed) {
+					const learning = new Learning(index, object, scan, learnt);
+					const rest = await readBodies(tar, object.name, (bodies) => learning.read(bodies));
+					return () => learning.end(rest);
+				}
+				if (!scan) copy = new VolumeWriter(copies.create(name), name, object.form === 'gpg' ? ownKey : null);
+				const bodies = await readBodies(copy ? copied(tar, copy) : tar, object.name);
+				return (volume: StoredVolume | undefined) => {
+					if (scan) addScanned(index, object, scan);
+					if (volume) addVolume(index, object.id, object.setTime, volume, 'copy');
+					if (isVolume && !object.indexed) recordBodies(index, object, bodies);
+				};
 			},
-			async (chunk) => kept?.write(chunk),
+			{ provenFirst: !keep, keep: async (chunk) => kept?.write(chunk) },
 		);
 		const volume = await (copy as VolumeWriter | null)?.finish();
 		await (volume ? (copy as VolumeWriter | null)?.commit() : kept?.commit());
-		index.db
-			.transaction(() => {
-				if (scan) addScanned(index, object, scan);
-				if (volume) addVolume(index, id, setTime, volume, 'copy');
-				if (volumeNumber(id) > 0 && !object.indexed) recordBodies(index, object, bodies);
-			})
-			.immediate();
+		index.db.transaction(() => note(volume)).immediate();
 	} finally {
 		// After a commit these do nothing.
 		await (copy as VolumeWriter | null)?.abort();

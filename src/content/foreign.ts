@@ -20,7 +20,7 @@ export class ForeignObjects {
 	readonly #copies: Target;
 	readonly #dir: string;
 	readonly #options: ForeignOptions;
-	readonly #inFlight = new Map<number, Promise<void>>();
+	readonly #inFlight = new Map<number, Fetching>();
 	/** Objects that turned out to be damaged: not fetched again for every file in them. */
 	readonly #damaged = new Map<number, DamageError>();
 
@@ -55,24 +55,32 @@ export class ForeignObjects {
 		}
 	}
 
-	/** Fetches, verifies and indexes an object. @throws DamageError, MissingObjectError, KeyError, TargetError */
-	fetch(id: number): Promise<void> {
+	/**
+	 * Fetches, verifies and indexes an object.
+	 * @param isEnough whether the caller need not wait for the rest; asked whenever the index knows more of the object
+	 * @throws DamageError, MissingObjectError, KeyError, TargetError
+	 */
+	fetch(id: number, isEnough: () => boolean = () => false): Promise<void> {
 		const damage = this.#damaged.get(id);
 		if (damage) return Promise.reject(damage);
-		let pending = this.#inFlight.get(id);
-		if (!pending) {
-			pending = this.#fetch(id)
+		let fetching = this.#inFlight.get(id);
+		if (!fetching) {
+			fetching = new Fetching();
+			this.#inFlight.set(id, fetching);
+			this.#fetch(id, fetching)
 				.catch((error) => {
 					if (error instanceof DamageError) this.#damaged.set(id, error);
-					throw error;
+					return error;
 				})
-				.finally(() => this.#inFlight.delete(id));
-			this.#inFlight.set(id, pending);
+				.then((failure) => {
+					this.#inFlight.delete(id);
+					fetching?.end(failure);
+				});
 		}
-		return pending;
+		return fetching.wait(isEnough);
 	}
 
-	async #fetch(id: number): Promise<void> {
+	async #fetch(id: number, fetching: Fetching): Promise<void> {
 		const object = foreignObject(this.#options.index, id);
 		if (!object) {
 			throw new MissingObjectError(
@@ -80,7 +88,31 @@ export class ForeignObjects {
 			);
 		}
 		await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-		await fetchObject(object, this.#options, this.#copies);
+		await fetchObject(object, this.#options, this.#copies, () => fetching.learnt());
 		await evict(this.#dir, COPIES_LIMIT);
+	}
+}
+
+/** Those who wait for an object that is being fetched, all of it or as much of it as they need. */
+class Fetching {
+	#waiting: { isEnough: () => boolean; resolve: () => void; reject: (failure: unknown) => void }[] = [];
+
+	wait(isEnough: () => boolean): Promise<void> {
+		if (isEnough()) return Promise.resolve();
+		return new Promise((resolve, reject) => {
+			this.#waiting.push({ isEnough, resolve, reject });
+		});
+	}
+
+	learnt(): void {
+		this.#waiting = this.#waiting.filter(({ isEnough, resolve }) => {
+			if (!isEnough()) return true;
+			resolve();
+			return false;
+		});
+	}
+
+	end(failure: unknown): void {
+		for (const { resolve, reject } of this.#waiting) failure === undefined ? resolve() : reject(failure);
 	}
 }
