@@ -19,7 +19,7 @@ export function openContent(
 	// A folder is as near as the cache is.
 	const keep = !target.url.startsWith('file:');
 	const foreign = new ForeignObjects(join(cacheDir, 'volumes'), { index, target, opener, keep });
-	const blocks = limit === null ? null : new BlockCache(join(cacheDir, 'frames'), limit);
+	const blocks = limit === null || !keep ? null : new BlockCache(join(cacheDir, 'frames'), limit);
 	const content = new Content(new Frames({ index, target, blocks, foreign }), foreign);
 	return { content, resolver: new Resolver(index, content, foreign) };
 }

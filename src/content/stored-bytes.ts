@@ -68,7 +68,7 @@ export async function readWhole<T>(
 		tried = null;
 		yield* stored();
 	};
-	const scanned = object.form === 'gpg' ? await Scan.open(stored(), opener) : null;
+	const scanned = object.form === 'gpg' ? await Scan.open(stored(), opener, isProven) : null;
 	if (scanned) tried = null;
 	const result = await read(
 		scanned

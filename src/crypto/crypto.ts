@@ -68,10 +68,14 @@ export class CfbDecryptor {
 	}
 }
 
-/** @param payload ciphertext, and before it the 16 bytes of the block before. @returns its plaintext, in memory of its own */
-export async function decryptCfb(key: Buffer, payload: Buffer): Promise<Buffer> {
+/**
+ * @param payload ciphertext, and before it the 16 bytes of the block before
+ * @param room of at least the same length; may be the payload's own memory
+ * @returns its plaintext, in that room
+ */
+export async function decryptCfb(key: Buffer, payload: Buffer, room: Buffer): Promise<Buffer> {
 	const ciphertext = payload.subarray(BLOCK);
-	const plain = Buffer.allocUnsafeSlow(ciphertext.length);
+	const plain = room.subarray(BLOCK, payload.length);
 	await new CfbDecryptor(key, payload.subarray(0, BLOCK)).decrypt(ciphertext, plain);
 	return plain;
 }

@@ -30,12 +30,15 @@ export class ByteReader {
 		return taken;
 	}
 
-	/** `n` bytes, or what is left when that is less; all held in memory. */
-	async upTo(n: number): Promise<Buffer> {
+	/**
+	 * `n` bytes, or what is left when that is less; all held in memory.
+	 * @param into has room for them; absent: in memory of their own, or a view of the source's chunk
+	 */
+	async upTo(n: number, into?: Buffer): Promise<Buffer> {
 		const first = await this.some(n);
-		if (first === null || first.length === n) return first ?? Buffer.alloc(0);
+		if (first === null || (first.length === n && !into)) return first ?? Buffer.alloc(0);
 		// Copied at once: a source may use a chunk's memory again when it is asked for the next.
-		let bytes = Buffer.allocUnsafe(Math.min(n, MANY));
+		let bytes = into ?? Buffer.allocUnsafe(Math.min(n, MANY));
 		let filled = first.copy(bytes);
 		while (filled < n) {
 			const piece = await this.some(n - filled);

@@ -16,6 +16,16 @@ const MDC = 22;
 /** gpg's pieces have 8 KiB; each job of the thread pool takes some 50 µs besides its work. */
 const PIECE = 1 << 20;
 
+/** Pieces that are worked on at once: the reader's, the one that he is about to get, and the next. */
+const ROOMS = 3;
+
+export interface DecryptOptions {
+	/** A piece's memory is used again when the next but one is asked for. */
+	readonly reuse?: boolean;
+	/** It is known already that the body was not altered. */
+	readonly isProven?: boolean;
+}
+
 /**
  * @throws KeyError when the session key does not fit, DamageError when the body was altered or cut off,
  * UnsupportedError for another version or a cipher that is not AES
@@ -23,6 +33,7 @@ const PIECE = 1 << 20;
 export async function* decryptBody(
 	body: AsyncIterable<Buffer>,
 	sessionKey: SessionKey,
+	{ reuse = false, isProven = false }: DecryptOptions = {},
 ): AsyncGenerator<Buffer, void, void> {
 	const reader = new ByteReader(body);
 	try {
@@ -37,12 +48,18 @@ export async function* decryptBody(
 		if (!checkPrefix(prefix)) {
 			throw new KeyError('the passphrase or key does not open this message (or its first bytes are damaged)');
 		}
-		const hash = new Hash('sha1');
+		const hash = isProven ? null : new Hash('sha1');
 		// Goes on while the reader works on the same bytes, and the next ones are decrypted.
-		let hashed = hash.update(prefix);
+		let hashed = hash?.update(prefix);
 		let held: Buffer = Buffer.alloc(0);
-		for (let piece = await reader.upTo(PIECE); piece.length > 0; piece = await reader.upTo(PIECE)) {
-			const plain = Buffer.allocUnsafeSlow(held.length + piece.length);
+		const rooms = Array.from({ length: reuse ? ROOMS : 0 }, () => Buffer.allocUnsafeSlow(MDC + PIECE));
+		for (let turn = 0; ; turn++) {
+			const room = rooms[turn % ROOMS];
+			const piece = await reader.upTo(PIECE, room?.subarray(MDC));
+			if (piece.length === 0) break;
+			const plain =
+				room?.subarray(MDC - held.length, MDC + piece.length) ??
+				Buffer.allocUnsafeSlow(held.length + piece.length);
 			held.copy(plain);
 			await aes.decrypt(piece, plain.subarray(held.length));
 			const end = Math.max(0, plain.length - MDC);
@@ -50,13 +67,13 @@ export async function* decryptBody(
 			if (end === 0) continue;
 			const content = plain.subarray(0, end);
 			await hashed;
-			hashed = hash.update(content);
+			hashed = hash?.update(content);
 			yield content;
 		}
 		await hashed;
-		await hash.update(held.subarray(0, 2));
-		const digest = hash.digest();
-		if (held.length !== MDC || held.readUInt16BE(0) !== 0xd314 || !digest.equals(held.subarray(2))) {
+		await hash?.update(held.subarray(0, 2));
+		const isSame = hash?.digest().equals(held.subarray(2)) ?? true;
+		if (held.length !== MDC || held.readUInt16BE(0) !== 0xd314 || !isSame) {
 			throw new DamageError('the encrypted data was altered or damaged: its checksum (MDC) is wrong');
 		}
 	} finally {

@@ -34,14 +34,14 @@ export class PartialLengths {
 	/**
 	 * The body bytes among `bytes`, as a view of them where there are no length octets between them.
 	 * @param run told of each run of `length` body bytes
-	 * @param into where they are put together otherwise; may be `bytes`
+	 * @param into where they are put together otherwise; may be `bytes`, or has room for them
 	 */
 	push(
 		bytes: Buffer,
 		run: (start: BodyStart, length: number) => void = () => {},
 		into: Buffer | null = null,
 	): Buffer {
-		let body = into;
+		let body: Buffer | null = null;
 		let filled = 0;
 		let at = 0;
 		while (at < bytes.length && !this.ended) {
@@ -54,8 +54,9 @@ export class PartialLengths {
 			run({ skip: at, left: this.#left }, length);
 			this.#left -= length;
 			if (length === bytes.length) return bytes;
-			body ??= Buffer.allocUnsafeSlow(bytes.length - at);
-			bytes.copy(body, filled, at, at + length);
+			// Copied as a whole and then moved up within: that makes no view for each run, of which there are many.
+			body ??= into === bytes ? bytes : copied(bytes, into);
+			body.copyWithin(filled, at, at + length);
 			filled += length;
 			at += length;
 		}
@@ -78,4 +79,10 @@ export class PartialLengths {
 		this.#more = more;
 		this.#octets = [];
 	}
+}
+
+function copied(bytes: Buffer, into: Buffer | null): Buffer {
+	const copy = into ?? Buffer.allocUnsafeSlow(bytes.length);
+	bytes.copy(copy);
+	return copy;
 }

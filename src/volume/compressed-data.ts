@@ -8,7 +8,7 @@ import { ZIP, ZLIB } from '../openpgp/decompress.js';
 import { decryptBody, PREFIX, VERSION_LENGTH } from '../openpgp/decrypt.js';
 import { readHeader, SEIPD } from '../openpgp/message.js';
 import type { Opener } from '../openpgp/opener.js';
-import { PartialLengths } from '../openpgp/partial-lengths.js';
+import { type BodyStart, PartialLengths } from '../openpgp/partial-lengths.js';
 import { isAes } from '../openpgp/session-key.js';
 import { ChunkMap } from './chunk-map.js';
 import { RecentBytes } from './recent-bytes.js';
@@ -25,7 +25,7 @@ export interface CompressedData {
 	readonly key: Buffer;
 	/** ZIP or ZLIB. */
 	readonly algorithm: number;
-	/** Authentic only when it has ended without an error. */
+	/** Authentic only when it has ended without an error. A piece's memory is used again when the next but one is asked for. */
 	readonly bytes: AsyncIterable<Buffer>;
 	/** Where compressed bytes that have come lie in the object; `from` is never less than in the call before. */
 	place(from: number, to: number): Place;
@@ -36,17 +36,21 @@ export interface Place {
 	readonly offset: number;
 	readonly length: number;
 	/** SHA-256 of them. */
-	readonly digest: Buffer;
+	readonly digest: Promise<Buffer>;
 	/** Bytes that the packet's chunk has left at `offset`. */
 	readonly outerLeft: number;
 	/** Decrypted bytes before the first compressed one. */
 	readonly cfbSkip: number;
 }
 
-/** @throws UnsupportedError for other forms; DamageError, KeyError; what `stored` throws */
+/**
+ * @param isProven whether it is known that the stored bytes are genuine
+ * @throws UnsupportedError for other forms; DamageError, KeyError; what `stored` throws
+ */
 export async function compressedData(
 	stored: AsyncIterable<Buffer>,
 	opener: Pick<Opener, 'sessionKey'>,
+	isProven: boolean,
 ): Promise<CompressedData> {
 	const reader = new ByteReader(stored);
 	const { header, tag, lengths } = await readHeader(reader);
@@ -55,7 +59,8 @@ export async function compressedData(
 	if (!isAes(sessionKey.algorithm)) throw otherForm();
 	const map = new ChunkMap();
 	const recent = new RecentBytes();
-	const plain = new ByteReader(decryptBody(bodyOf(reader, lengths, map, recent), sessionKey));
+	const body = bodyOf(reader, lengths, map, recent);
+	const plain = new ByteReader(decryptBody(body, sessionKey, { reuse: true, isProven }));
 	const [octet, algorithm] = await plain.exactly(COMPRESSED_HEADER);
 	if (octet !== COMPRESSED || (algorithm !== ZIP && algorithm !== ZLIB)) throw otherForm();
 	return {
@@ -78,10 +83,14 @@ async function* bodyOf(
 ): AsyncGenerator<Buffer, void> {
 	const stripper = new PartialLengths();
 	stripper.push(lengths);
+	let room: Buffer = Buffer.alloc(0);
 	for (let piece = await reader.some(Infinity); piece !== null; piece = await reader.some(Infinity)) {
 		const start = reader.position - piece.length;
 		recent.add(start, piece);
-		const body = stripper.push(piece, ({ skip, left }, length) => map.add(start + skip, left, length));
+		// Whoever decrypts it has copied the piece before.
+		if (room.length < piece.length) room = Buffer.allocUnsafeSlow(piece.length);
+		const run = ({ skip, left }: BodyStart, length: number) => map.add(start + skip, left, length);
+		const body = stripper.push(piece, run, room);
 		if (body.length > 0) yield body;
 	}
 	if (!stripper.ended) throw truncated();

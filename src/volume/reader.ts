@@ -10,6 +10,7 @@ import { Inflater } from '../inflate/inflater.js';
 import type { Frame, StoredVolume } from './frame.js';
 import { type ObjectRange, objectRange, stripLengths } from './layout.js';
 import { MAX_PREFIX } from './literal.js';
+import { withRoom } from './rooms.js';
 
 const gunzip = promisify(zlib.gunzip);
 
@@ -78,10 +79,13 @@ async function uncompress(
 		const chunkSize = Math.max(most + 1, zlib.constants.Z_MIN_CHUNK);
 		return gunzip(bytes, { maxOutputLength: most, chunkSize });
 	}
-	const payload = stripLengths(bytes, offset, volume);
-	const plain = (await decryptCfb(volume.key, payload)).subarray(leadLength(frame.offset) - BLOCK);
+	const { key } = volume;
 	const output = Buffer.allocUnsafeSlow(most + 1);
-	const { made } = await new Inflater('raw').run(plain, output);
+	const { made } = await withRoom(bytes.length, async (room) => {
+		const payload = stripLengths(bytes, offset, volume);
+		const plain = (await decryptCfb(key, payload, room)).subarray(leadLength(frame.offset) - BLOCK);
+		return new Inflater('raw').run(plain, output);
+	});
 	if (made > most) throw new RangeError(`it inflates to more than ${most} bytes`);
 	return output.subarray(0, made);
 }

@@ -37,13 +37,15 @@ interface Started {
 }
 
 export class Scan {
-	/** Complete when the tar has ended. */
+	/** Those that were read to their end; complete when the tar has ended. */
 	readonly frames: SeekFrame[] = [];
 	/** Bytes of the tar so far. */
 	tarLength = 0;
 	readonly #data: CompressedData;
 	readonly #literal = new PartialLengths();
 	#frame: Started;
+	/** Ends when the frames so far are hashed. */
+	#hashed: Promise<void> = Promise.resolve();
 
 	private constructor(data: CompressedData, state: Buffer) {
 		this.#data = data;
@@ -52,7 +54,8 @@ export class Scan {
 
 	/**
 	 * null when the message has another form, or cannot be opened: who reads it in the general way is told why.
-	 * @param stored the object's bytes
+	 * @param stored the object's bytes, in memory that nobody uses again
+	 * @param isProven whether it is known that they are genuine
 	 * @returns the scan, and the tar: authentic, and the scan complete, only when its iteration has ended without an error. Its
 	 * pieces are to be done with when the next is asked for
 	 * @throws what `stored` throws
@@ -60,9 +63,10 @@ export class Scan {
 	static async open(
 		stored: AsyncIterable<Buffer>,
 		opener: Pick<Opener, 'sessionKey'>,
+		isProven = false,
 	): Promise<{ scan: Scan; tar: AsyncIterable<Buffer> } | null> {
 		try {
-			const data = await compressedData(stored, opener);
+			const data = await compressedData(stored, opener, isProven);
 			const inflater = inflaterOf(data.algorithm);
 			const scan = new Scan(data, await inflater.mark());
 			const pieces = inflate(data.bytes, inflater, { markEvery: SPACING, reuse: true });
@@ -91,6 +95,7 @@ export class Scan {
 			yield this.#take(piece, 0);
 		}
 		this.#endFrame(last.taken);
+		await this.#hashed;
 		if (!this.#literal.ended) throw truncated();
 		if (this.#literal.loose > LONGEST_TRAILER) {
 			throw new DamageError('there are loose bytes after the literal packet');
@@ -119,12 +124,11 @@ export class Scan {
 	#endFrame(end: number): void {
 		const { state, offset, tarOffset, inflated, crc, inner } = this.#frame;
 		if (!inner) return;
-		const { outerLeft, cfbSkip, ...range } = this.#data.place(offset, end);
-		this.frames.push({
-			tarOffset,
-			tarLength: this.tarLength - tarOffset,
-			...range,
-			point: { outerLeft, cfbSkip, inflated, crc, inner, state: sealState(state, this.key, tarOffset) },
+		const { outerLeft, cfbSkip, digest, ...range } = this.#data.place(offset, end);
+		const point = { outerLeft, cfbSkip, inflated, crc, inner, state: sealState(state, this.key, tarOffset) };
+		const frame = { tarOffset, tarLength: this.tarLength - tarOffset, ...range, point };
+		this.#hashed = this.#hashed.then(async () => {
+			this.frames.push({ ...frame, digest: await digest });
 		});
 	}
 }

@@ -3,6 +3,7 @@ import { decryptCfb, sha256 } from '../crypto/crypto.js';
 import { DamageError } from '../errors.js';
 import { Inflater } from '../inflate/inflater.js';
 import { PartialLengths } from '../openpgp/partial-lengths.js';
+import { withRoom } from './rooms.js';
 import { openState, type SeekFrame } from './seek-point.js';
 
 /**
@@ -19,11 +20,13 @@ export async function decodeSeekFrame(
 ): Promise<Buffer> {
 	if (!(await hasDigest(bytes, frame))) throw damaged(name, frame);
 	const { outerLeft, cfbSkip, inflated, crc, inner } = frame.point;
-	const payload = new PartialLengths(outerLeft).push(bytes);
-	const compressed = (await decryptCfb(key, payload)).subarray(cfbSkip);
 	const inflater = new Inflater(openState(frame.point.state, key, frame.tarOffset));
 	const output = Buffer.allocUnsafeSlow(inflated);
-	const done = await inflater.run(compressed, output).catch((cause) => {
+	const done = await withRoom(bytes.length, async (room) => {
+		const payload = new PartialLengths(outerLeft).push(bytes, undefined, room);
+		const compressed = (await decryptCfb(key, payload, room)).subarray(cfbSkip);
+		return inflater.run(compressed, output);
+	}).catch((cause) => {
 		throw damaged(name, frame, cause);
 	});
 	if (done.made < inflated || done.crc !== crc) throw damaged(name, frame);
