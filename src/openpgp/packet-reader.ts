@@ -4,6 +4,7 @@
  */
 import { DamageError } from '../errors.js';
 import { type ByteReader, truncated } from './bytes.js';
+import { PartialLengths } from './partial-lengths.js';
 
 export interface Packet {
 	readonly tag: number;
@@ -38,7 +39,8 @@ export async function nextPacket(reader: ByteReader): Promise<Packet | null> {
 		throw new DamageError(`OpenPGP packet of type ${tag} without a definite length`);
 	}
 	const header = Buffer.concat(raw);
-	return { tag, header, lengths: isNew ? header.subarray(1) : null, body: readBody(reader, length) };
+	const octets = header.subarray(1);
+	return { tag, header, lengths: isNew ? octets : null, body: readBody(reader, length, octets) };
 }
 
 async function newLength(reader: ByteReader, raw: Buffer[] = []): Promise<Length> {
@@ -60,22 +62,40 @@ async function oldLength(reader: ByteReader, type: number, raw: Buffer[]): Promi
 	return { bytes: octets.readUIntBE(0, octets.length), more: false };
 }
 
-/** Pieces are at most this many bytes, so that one large chunk of the source is not decrypted in one go. */
-const PIECE = 64 << 10;
+/** Pieces are at most this many bytes, so that one large chunk of the source is not worked on in one go. */
+const PIECE = 1 << 20;
 
-async function* readBody(reader: ByteReader, first: Length): AsyncGenerator<Buffer, void, void> {
-	if (first.more === null) {
+async function* readBody(
+	reader: ByteReader,
+	{ bytes, more }: Length,
+	octets: Buffer,
+): AsyncGenerator<Buffer, void, void> {
+	if (more === null) {
 		for (let piece = await reader.some(PIECE); piece !== null; piece = await reader.some(PIECE)) yield piece;
 		return;
 	}
-	for (let length = first; ; length = await newLength(reader)) {
-		for (let missing = length.bytes; missing > 0; ) {
-			const piece = await reader.some(Math.min(missing, PIECE));
-			if (piece === null) throw truncated();
-			missing -= piece.length;
-			yield piece;
-		}
-		if (!length.more) return;
+	if (more) {
+		yield* joined(reader, octets);
+		return;
+	}
+	for (let missing = bytes; missing > 0; ) {
+		const piece = await reader.some(Math.min(missing, PIECE));
+		if (piece === null) throw truncated();
+		missing -= piece.length;
+		yield piece;
+	}
+}
+
+/** A body in many chunks: gpg's have 8 KiB, and each piece costs its readers as much as a large one. */
+async function* joined(reader: ByteReader, octets: Buffer): AsyncGenerator<Buffer, void, void> {
+	const lengths = new PartialLengths();
+	lengths.push(octets);
+	while (!lengths.ended) {
+		const piece = await reader.some(PIECE);
+		if (piece === null) throw truncated();
+		const body = lengths.push(piece);
+		if (lengths.loose > 0) reader.unread(piece.subarray(piece.length - lengths.loose));
+		if (body.length > 0) yield body;
 	}
 }
 
