@@ -157,19 +157,6 @@ test('the cache deleted under a mount: what is read goes on being right', async 
 	});
 });
 
-test('a damaged block in the cache is fetched again', async () => {
-	const { env, cache } = fresh();
-	await mounted(env, () => assert.deepEqual(readableFiles(), ['a', 'b', 'c']));
-	const [id] = readdirSync(join(cache, 'tsdup/collections'));
-	const frames = join(cache, 'tsdup/collections', id as string, 'frames');
-	assert.ok(readdirSync(frames).length >= 4);
-	readdirSync(frames).forEach((name, i) => {
-		if (i % 2 === 0) flip(join(frames, name), 500);
-		else truncateSync(join(frames, name), 100);
-	});
-	await mounted(env, () => assert.deepEqual(readableFiles(), ['a', 'b', 'c']));
-});
-
 describe('a damaged volume: EIO for what lies in the damage, and the log names the object', () => {
 	// Random bytes are stored as long as they are, so an object's megabytes are its frames.
 	const cases: [string, (path: string) => void, string[], (path: string) => void][] = [

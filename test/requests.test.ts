@@ -1,7 +1,7 @@
 /** What an action costs: the exact list of requests that go to the target. Storage is billed, and waited for, by them. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -126,15 +126,40 @@ for (const kind of ['file', 's3'] as const) {
 			assert.ok(reads.length <= 4 && reads.every((read) => inWords(read) === 'read volume 1'));
 		});
 
-		test('mounted again: one listing; what was read before comes from the disk', async () => {
-			assert.deepEqual(await requests(box, ['umount', mountpoint]), []);
+		if (kind === 'file') {
+			test('mounted again: one listing; a folder is as near as a cache', async () => {
+				assert.ok((await mountedAgain()).length <= 4);
+				assert.ok(!existsSync(framesDir(box)));
+			});
+		} else {
+			test('mounted again: one listing; what was read before comes from the disk', async () => {
+				assert.deepEqual(await mountedAgain(), []);
+			});
+
+			test('a damaged block in the cache is fetched again', async () => {
+				const dir = framesDir(box);
+				const blocks = readdirSync(dir);
+				blocks.forEach((name, i) => {
+					const bytes = readFileSync(join(dir, name));
+					bytes[500] = (bytes[500] as number) ^ 1;
+					writeFileSync(join(dir, name), i % 2 === 0 ? bytes : bytes.subarray(0, 100));
+				});
+				const reads = await mountedAgain();
+				assert.equal(reads.length, blocks.length);
+			});
+		}
+
+		/** What reading all that was read before asks for. */
+		async function mountedAgain(): Promise<string[]> {
+			if (existsSync(small)) assert.deepEqual(await requests(box, ['umount', mountpoint]), []);
 			assert.deepEqual(await requests(box, ['mount', '-p', 'p', mountpoint]), ['list']);
 			const before = trace(box).length;
-			await run('cat', [small]);
+			assert.equal((await run('cat', [small])).stdout, content('folder/small-7').toString());
 			await run('cmp', [join(mountpoint, 'latest/big'), join(source, 'big')]);
-			assert.equal(trace(box).length, before);
+			const reads = trace(box).slice(before).map(inWords);
 			assert.deepEqual(await requests(box, ['umount', mountpoint]), []);
-		});
+			return reads;
+		}
 
 		test('status, list and a dry run: one listing', async () => {
 			assert.deepEqual(await requests(box, ['status', 'p']), ['list']);
@@ -199,6 +224,12 @@ for (const kind of ['file', 's3'] as const) {
 			if (kind === 's3') await (await startRadosgw()).stop();
 		});
 	});
+}
+
+/** The blocks in the cache of the box's one collection. */
+function framesDir(box: Sandbox): string {
+	const collections = join(box.env.XDG_CACHE_HOME as string, 'tsdup/collections');
+	return join(collections, readdirSync(collections)[0] as string, 'frames');
 }
 
 function folderConf(box: Sandbox, name = 'target'): string {

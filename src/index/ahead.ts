@@ -20,3 +20,30 @@ export async function* ahead<T>(source: AsyncIterable<T>): AsyncGenerator<T, voi
 		await iterator.return?.();
 	}
 }
+
+export interface Begun<T> extends AsyncIterable<T> {
+	next(): Promise<IteratorResult<T, void>>;
+	return(): Promise<IteratorResult<T, void>>;
+}
+
+/** Begins at once, and not when the first item is asked for. To be closed (`return`), iterated or not. */
+export function begun<T>(source: AsyncIterable<T>): Begun<T> {
+	const iterator = source[Symbol.asyncIterator]();
+	let first: Promise<IteratorResult<T, void>> | null = iterator.next();
+	// Whoever iterates is told.
+	first.catch(() => {});
+	return {
+		[Symbol.asyncIterator]() {
+			return this;
+		},
+		next() {
+			const item = first ?? iterator.next();
+			first = null;
+			return item;
+		},
+		async return() {
+			await iterator.return?.();
+			return { done: true, value: undefined };
+		},
+	};
+}
