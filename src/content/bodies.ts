@@ -14,19 +14,16 @@ export interface Bodies {
 
 /**
  * Reads the tar to its end, without holding it.
- * @param read is told what was learnt so far, whenever a body was read, and may take it away
- * @returns what was not taken away
+ * @param bodies gets what is learnt as it comes; who iterates the tar may take it away meanwhile
  * @throws DamageError when it is none, and what `tar` throws
  */
 export async function readBodies(
 	tar: AsyncIterable<Buffer>,
 	what: string,
-	read: (bodies: Bodies) => void = () => {},
+	bodies: Bodies = { members: [], sizes: [] },
 ): Promise<Bodies> {
-	const members: Member[] = [];
-	const sizes: { path: Buffer; size: number }[] = [];
+	const { members, sizes } = bodies;
 	for await (const { header, offset, body } of readTar(tar, what)) {
-		read({ members, sizes });
 		const member = bodyOf(header, offset);
 		if (!member) continue;
 		members.push(member);
@@ -35,7 +32,7 @@ export async function readBodies(
 		const size = await deltaSize(body);
 		if (size !== null) sizes.push({ path: member.path, size });
 	}
-	return { members, sizes };
+	return bodies;
 }
 
 /** Notes them in the index; within a transaction. @param parts as for `recordMembers` */

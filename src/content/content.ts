@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache';
 import { DamageError } from '../errors.js';
 import type { Extent } from '../index/extents.js';
 import type { LocatedVolume } from '../index/index.js';
+import type { Frame } from '../volume/frame.js';
 import { frameAt } from '../volume/reader.js';
 import type { ForeignObjects } from './foreign.js';
 import type { Frames } from './frames.js';
@@ -32,6 +33,7 @@ export class Content {
 	constructor(frames: Frames, foreign: ForeignObjects) {
 		this.#source = frames;
 		this.#foreign = foreign;
+		foreign.onFrame = (id, frame, bytes) => this.#frames.set(key(id, frame), bytes);
 	}
 
 	/** The bytes of the extents, joined. @throws DamageError, TargetError */
@@ -44,6 +46,7 @@ export class Content {
 				let volume = this.#volumes.get(extent.volume) ?? (await this.#volume(extent.volume, false));
 				// A foreign volume that is being read for the first time is known as far as it was.
 				if (volume.kind === 'foreign' && end > volume.tarLength) {
+					await this.#foreign.reach(extent.volume, end);
 					this.#volumes.delete(extent.volume);
 					volume = await this.#volume(extent.volume, false);
 				}
@@ -67,22 +70,24 @@ export class Content {
 			);
 		}
 		const number = frameAt(volume, offset);
-		const start = volume.frames[number]?.tarOffset ?? 0;
+		const { tarOffset: start } = frameOf(volume, number);
 		const cut = (frame: Buffer) => frame.subarray(offset - start, Math.min(frame.length, end - start));
-		const frame = this.#frames.get(key(id, number)) ?? this.#frame(id, volume, number);
-		this.#getReady(id, volume, number);
+		const frame = this.#frames.get(key(id, frameOf(volume, number))) ?? this.#frame(id, volume, number);
+		if (!this.#foreign.audience.reads(id, number)) this.#getReady(id, volume, number);
 		return frame instanceof Promise ? frame.then(cut) : cut(frame);
 	}
 
 	#frame(id: number, volume: LocatedVolume, number: number): Promise<Buffer> {
-		return this.#inFlight.get(key(id, number)) ?? this.#note(id, number, this.#read(id, volume, number));
+		const at = key(id, frameOf(volume, number));
+		return this.#inFlight.get(at) ?? this.#note(at, this.#read(id, volume, number));
 	}
 
 	/** What the reader of this frame will want next. */
 	#getReady(id: number, volume: LocatedVolume, number: number): void {
 		const run = this.#sequences.advance(id, number, volume.frames.length, volume.tarLength);
 		if (!run) return;
-		const isHere = (n: number) => this.#frames.has(key(id, n)) || this.#inFlight.has(key(id, n));
+		const at = (n: number) => key(id, frameOf(volume, n));
+		const isHere = (n: number) => this.#frames.has(at(n)) || this.#inFlight.has(at(n));
 		let { first, last } = run;
 		while (first <= last && isHere(first)) first++;
 		while (first <= last && isHere(last)) last--;
@@ -92,21 +97,20 @@ export class Content {
 			// Somebody may wait for it by then: it is tried again as if he had asked for it alone.
 			else
 				this.#note(
-					id,
-					n,
+					at(n),
 					frame.catch(() => this.#read(id, volume, n)),
 				).catch(() => {});
 		}
 	}
 
-	#note(id: number, number: number, reading: Promise<Buffer>): Promise<Buffer> {
+	#note(at: string, reading: Promise<Buffer>): Promise<Buffer> {
 		const pending = reading
 			.then((frame) => {
-				this.#frames.set(key(id, number), frame);
+				this.#frames.set(at, frame);
 				return frame;
 			})
-			.finally(() => this.#inFlight.delete(key(id, number)));
-		this.#inFlight.set(key(id, number), pending);
+			.finally(() => this.#inFlight.delete(at));
+		this.#inFlight.set(at, pending);
 		return pending;
 	}
 
@@ -137,6 +141,11 @@ export class Content {
 	}
 }
 
-function key(volume: number, frame: number): string {
-	return `${volume}.${frame}`;
+/** By its place in the tar: a foreign volume that is scanned again may have other frames. */
+function key(volume: number, { tarOffset, tarLength }: Pick<Frame, 'tarOffset' | 'tarLength'>): string {
+	return `${volume}.${tarOffset}.${tarLength}`;
+}
+
+function frameOf(volume: LocatedVolume, number: number): Frame {
+	return volume.frames[number] as Frame;
 }

@@ -10,9 +10,11 @@ import { addScanned } from '../index/seek-points.js';
 import { addVolume } from '../index/set-import.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
 import type { ObjectWriter, Target } from '../target/target.js';
-import type { StoredVolume } from '../volume/frame.js';
+import type { Frame, StoredVolume } from '../volume/frame.js';
+import { LONGEST_FRAME, type Scan } from '../volume/scan.js';
 import { VolumeWriter } from '../volume/writer.js';
-import { readBodies, recordBodies } from './bodies.js';
+import type { Audience } from './audience.js';
+import { type Bodies, readBodies, recordBodies } from './bodies.js';
 import { Learning } from './learning.js';
 import { type ForeignReader, readWhole } from './stored-bytes.js';
 
@@ -22,16 +24,24 @@ export interface ForeignOptions extends ForeignReader {
 	readonly keep: boolean;
 }
 
+/** Those who wait for what is fetched. */
+export interface Waiting {
+	/** Told whenever the index knows more of the object than before. */
+	readonly learnt: () => void;
+	readonly audience: Audience;
+	/** Takes a frame for the audience. */
+	readonly give: (frame: Pick<Frame, 'tarOffset' | 'tarLength'>, bytes: Buffer) => void;
+}
+
 /**
  * @param copies gets an object as it is stored, or its copy in the seekable form, under the object's id
- * @param learnt is told whenever the index knows more of the object than before
  * @throws DamageError, MissingObjectError, KeyError, TargetError
  */
 export async function fetchObject(
 	object: ForeignObject,
 	options: ForeignOptions,
 	copies: Target,
-	learnt: () => void,
+	waiting: Waiting,
 ): Promise<void> {
 	const { index, keep } = options;
 	const name = String(object.id);
@@ -44,9 +54,11 @@ export async function fetchObject(
 			options,
 			async ({ tar, scan, isProven }) => {
 				if (scan && isProven && isVolume && !object.indexed) {
-					const learning = new Learning(index, object, scan, learnt);
-					const rest = await readBodies(tar, object.name, (bodies) => learning.read(bodies));
-					return () => learning.end(rest);
+					const learning = new Learning(index, object, scan, waiting.learnt);
+					const bodies: Bodies = { members: [], sizes: [] };
+					const shared = sharing(tar, bodies, { id: object.id, scan, learning, waiting });
+					await readBodies(shared, object.name, bodies);
+					return () => learning.end(bodies);
 				}
 				if (!scan) copy = new VolumeWriter(copies.create(name), name, object.form === 'gpg' ? ownKey : null);
 				const bodies = await readBodies(copy ? copied(tar, copy) : tar, object.name);
@@ -65,6 +77,42 @@ export async function fetchObject(
 		// After a commit these do nothing.
 		await (copy as VolumeWriter | null)?.abort();
 		await kept?.abort();
+	}
+}
+
+interface Shared {
+	readonly id: number;
+	readonly scan: Scan;
+	readonly learning: Learning;
+	readonly waiting: Waiting;
+}
+
+/** The same tar; on the way what is learnt is noted, and frames that somebody will want soon are given to him. */
+async function* sharing(
+	tar: AsyncIterable<Buffer>,
+	bodies: Bodies,
+	{ id, scan, learning, waiting: { audience, give } }: Shared,
+): AsyncGenerator<Buffer, void> {
+	audience.begin(id);
+	try {
+		let frame: Buffer | null = null;
+		let start = 0;
+		let filled = 0;
+		for await (const piece of tar) {
+			// Its memory is used again.
+			filled += frame ? piece.copy(frame, filled) : 0;
+			yield piece;
+			learning.read(bodies);
+			if (scan.frameStart === start) continue;
+			const whole = { tarOffset: start, tarLength: scan.frameStart - start };
+			if (frame && filled === whole.tarLength && learning.goesOn) give(whole, frame.subarray(0, filled));
+			start = scan.frameStart;
+			filled = 0;
+			const isWanted = await audience.wants(id, scan.frames.length);
+			frame = isWanted ? Buffer.allocUnsafeSlow(LONGEST_FRAME) : null;
+		}
+	} finally {
+		audience.end(id);
 	}
 }
 

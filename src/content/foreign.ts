@@ -9,6 +9,8 @@ import { foreignObject } from '../index/foreign.js';
 import type { LocatedVolume } from '../index/index.js';
 import { FolderTarget } from '../target/file.js';
 import type { Target } from '../target/target.js';
+import type { Frame } from '../volume/frame.js';
+import { Audience } from './audience.js';
 import { evict } from './eviction.js';
 import { type ForeignOptions, fetchObject } from './fetch.js';
 
@@ -16,6 +18,10 @@ import { type ForeignOptions, fetchObject } from './fetch.js';
 const COPIES_LIMIT = 10 * 2 ** 30;
 
 export class ForeignObjects {
+	/** Those who read volumes while they are fetched. */
+	readonly audience = new Audience();
+	/** Takes a frame that they will want, in memory of its own. */
+	onFrame: (id: number, frame: Pick<Frame, 'tarOffset' | 'tarLength'>, bytes: Buffer) => void = () => {};
 	/** Where copies are read. */
 	readonly #copies: Target;
 	readonly #dir: string;
@@ -42,6 +48,11 @@ export class ForeignObjects {
 		return made;
 	}
 
+	/** Waits until a volume can be read up to a byte of its tar, or is fetched. @throws as `fetch` */
+	reach(id: number, end: number): Promise<void> {
+		return this.fetch(id, () => (this.#options.index.volume(id)?.tarLength ?? 0) >= end);
+	}
+
 	/** Bytes of what is kept of a volume; null when it is not, or cannot be read. */
 	async readKept(id: number, offset: number, length: number): Promise<Buffer | null> {
 		try {
@@ -61,6 +72,7 @@ export class ForeignObjects {
 	 * @throws DamageError, MissingObjectError, KeyError, TargetError
 	 */
 	fetch(id: number, isEnough: () => boolean = () => false): Promise<void> {
+		if (isEnough()) return Promise.resolve();
 		const damage = this.#damaged.get(id);
 		if (damage) return Promise.reject(damage);
 		let fetching = this.#inFlight.get(id);
@@ -88,7 +100,11 @@ export class ForeignObjects {
 			);
 		}
 		await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-		await fetchObject(object, this.#options, this.#copies, () => fetching.learnt());
+		await fetchObject(object, this.#options, this.#copies, {
+			audience: this.audience,
+			learnt: () => fetching.learnt(),
+			give: (frame, bytes) => this.onFrame(id, frame, bytes),
+		});
 		await evict(this.#dir, COPIES_LIMIT);
 	}
 }
@@ -98,7 +114,6 @@ class Fetching {
 	#waiting: { isEnough: () => boolean; resolve: () => void; reject: (failure: unknown) => void }[] = [];
 
 	wait(isEnough: () => boolean): Promise<void> {
-		if (isEnough()) return Promise.resolve();
 		return new Promise((resolve, reject) => {
 			this.#waiting.push({ isEnough, resolve, reject });
 		});

@@ -32,12 +32,12 @@ export class Learning {
 		this.#isOver = index.volume(object.id) !== undefined;
 	}
 
-	/** Takes away what lies in frames that were read to their end. */
+	/** Takes away what begins in frames that were read to their end. */
 	read(bodies: Bodies): void {
 		const { frames } = this.#scan;
 		if (this.#isOver || frames.length < this.#frames + STEP) return;
 		const last = frames.at(-1);
-		const members = takeComplete(bodies.members, last ? last.tarOffset + last.tarLength : 0);
+		const members = takeBegun(bodies.members, last ? last.tarOffset + last.tarLength : 0);
 		const sizes = bodies.sizes.splice(0);
 		this.#index.db
 			.transaction(() => {
@@ -55,6 +55,11 @@ export class Learning {
 		this.#noted();
 	}
 
+	/** Whether the index has this scan's frames, and no others. */
+	get goesOn(): boolean {
+		return !this.#isOver && this.#frames > 0;
+	}
+
 	/** Within a transaction. @param bodies what was not taken away */
 	end(bodies: Bodies): void {
 		const goesOn = !this.#isOver && extendScanned(this.#index, this.#object, this.#scan, this.#frames);
@@ -63,20 +68,13 @@ export class Learning {
 	}
 }
 
-/** Members before `end`; the pieces of one file stay together. */
-function takeComplete(members: Member[], end: number): Member[] {
-	let count = members.findLastIndex(({ offset, length }) => offset + length <= end) + 1;
-	while (count > 0 && count < members.length && isSame(members[count - 1], members[count])) count--;
-	return count < members.length ? members.splice(0, count) : members.splice(0, lastGroup(members));
-}
-
-/** Where the members of the last file begin: it may go on. */
-function lastGroup(members: readonly Member[]): number {
-	let start = Math.max(0, members.length - 1);
-	while (start > 0 && isSame(members[start - 1], members[start])) start--;
-	return start;
-}
-
-function isSame(a: Member | undefined, b: Member | undefined): boolean {
-	return a !== undefined && b !== undefined && a.path.equals(b.path);
+/** Members that begin before `end`: who reads one on waits for the rest. One in pieces that may go on is left. */
+function takeBegun(members: Member[], end: number): Member[] {
+	let count = members.findLastIndex(({ offset }) => offset <= end) + 1;
+	const goesOn = (last: Member | undefined) => last !== undefined && last.piece !== null;
+	if (goesOn(members[count - 1])) {
+		const { path } = members[count - 1] as Member;
+		while (count > 0 && members[count - 1]?.path.equals(path)) count--;
+	}
+	return members.splice(0, count);
 }

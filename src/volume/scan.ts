@@ -3,7 +3,7 @@
  * of compressed-data.ts is to be rewritten into the seekable form instead.
  */
 import { DamageError, KeyError, UnsupportedError } from '../errors.js';
-import { inflate, type Piece } from '../inflate/stream.js';
+import { inflate, PIECE_LENGTH, type Piece } from '../inflate/stream.js';
 import { ByteReader, truncated } from '../openpgp/bytes.js';
 import { inflaterOf } from '../openpgp/decompress.js';
 import type { Opener } from '../openpgp/opener.js';
@@ -17,6 +17,9 @@ import { type SeekFrame, sealState } from './seek-point.js';
  * more makes a small read slower (4 MiB take 10 ms).
  */
 const SPACING = 4 << 20;
+
+/** Tar bytes of a frame, at most. */
+export const LONGEST_FRAME = SPACING + PIECE_LENGTH;
 
 const ONE_PASS_SIGNATURE = 4;
 const LITERAL = 11;
@@ -41,6 +44,10 @@ export class Scan {
 	readonly frames: SeekFrame[] = [];
 	/** Bytes of the tar so far. */
 	tarLength = 0;
+	/** Where the frame that is being read begins in it. */
+	get frameStart(): number {
+		return this.#frame.tarOffset;
+	}
 	readonly #data: CompressedData;
 	readonly #literal = new PartialLengths();
 	#frame: Started;
