@@ -3,6 +3,7 @@
  * stderr and their number becomes the exit code.
  */
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { TsdupError } from '../errors.js';
 import { isFull } from '../index/sqlite.js';
@@ -36,6 +37,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
 
 /** Exit code "done with warnings". */
 const WARNED = 3;
+
+/**
+ * V8 looks through its heap whenever it has grown by some part, and counts the buffers outside of it, too. Of those we go through
+ * many megabytes a second, beside a small heap: it would do so ten times a second, which took a sixth of the time of a backup.
+ */
+setFlagsFromString('--heap-growing-percent=300');
 
 /** The program with the commands that `argv` may mean: with none, all of them. Runs nothing. */
 export async function createProgram(argv: readonly string[] = []): Promise<Command> {

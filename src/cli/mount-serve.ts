@@ -1,6 +1,5 @@
 /** The mount command's second half: the process that holds the mount. */
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
 import { cacheDirectory } from '../cache-directory.js';
 import { type Access, openProfile, openUrl, type ProfileAccess } from '../collection/access.js';
 import { reportReady } from '../mount/background.js';
@@ -21,19 +20,12 @@ const LOOK_INTERVAL = 60_000;
 /** Folders of profiles, or the URL of a collection without one. */
 export type Collections = { dirs: readonly string[] } | { url: string };
 
-/**
- * What is decoded lies outside of V8's heap but counts in it: each few megabytes would make it look through all of the heap again,
- * in a large read more than ten times a second. The caches have limits of their own.
- */
-const HEAP_GROWTH = '--heap-growing-percent=1500';
-
 export async function serveUntilUnmounted(
 	mountpoint: string,
 	from: Collections,
 	{ driver, cacheSize, ...options }: UserOptions & { driver: DriverName; cacheSize: number | undefined },
 	output: Output,
 ): Promise<void> {
-	setFlagsFromString(HEAP_GROWTH);
 	const open: { name: string; source: Source; collection: OpenCollection }[] = [];
 	for (const source of sourcesOf(from)) {
 		const access = 'target' in source ? await openUrl(source.target) : await openProfile(source.profile);
