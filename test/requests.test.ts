@@ -1,7 +1,7 @@
 /** What an action costs: the exact list of requests that go to the target. Storage is billed, and waited for, by them. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -129,7 +129,7 @@ for (const kind of ['file', 's3'] as const) {
 		if (kind === 'file') {
 			test('mounted again: one listing; a folder is as near as a cache', async () => {
 				assert.ok((await mountedAgain()).length <= 4);
-				assert.ok(!existsSync(framesDir(box)));
+				assert.ok(!existsSync(framesDir(box.env.XDG_CACHE_HOME as string)));
 			});
 		} else {
 			test('mounted again: one listing; what was read before comes from the disk', async () => {
@@ -137,7 +137,7 @@ for (const kind of ['file', 's3'] as const) {
 			});
 
 			test('a damaged block in the cache is fetched again', async () => {
-				const dir = framesDir(box);
+				const dir = framesDir(box.env.XDG_CACHE_HOME as string);
 				const blocks = readdirSync(dir);
 				blocks.forEach((name, i) => {
 					const bytes = readFileSync(join(dir, name));
@@ -219,6 +219,22 @@ for (const kind of ['file', 's3'] as const) {
 			await run('cmp', [join(to, 'image'), join(box.dir, 'large/image')]);
 		});
 
+		if (kind === 's3') {
+			test('--cache-size bounds what is kept on disk', async () => {
+				const at = join(box.dir, 'mnt-large');
+				const cache = join(box.dir, 'small cache');
+				const env = { ...box.env, XDG_CACHE_HOME: cache };
+				const mounted = await tsdup(['mount', '-p', 'large', '--cache-size', '8M', at], { env });
+				assert.equal(mounted.code, 0, mounted.stderr);
+				await run('cmp', [join(at, 'latest/image'), join(box.dir, 'large/image')]);
+				assert.equal((await tsdup(['umount', at], { env })).code, 0);
+				const kept = readdirSync(framesDir(cache)).map((name) => statSync(join(framesDir(cache), name)).size);
+				const bytes = kept.reduce((sum, size) => sum + size, 0);
+				// By at most what is written while the oldest ones go.
+				assert.ok(bytes > 0 && bytes < 24 * 2 ** 20, String(bytes));
+			});
+		}
+
 		after(async () => {
 			box.remove();
 			if (kind === 's3') await (await startRadosgw()).stop();
@@ -226,9 +242,9 @@ for (const kind of ['file', 's3'] as const) {
 	});
 }
 
-/** The blocks in the cache of the box's one collection. */
-function framesDir(box: Sandbox): string {
-	const collections = join(box.env.XDG_CACHE_HOME as string, 'tsdup/collections');
+/** The blocks in a cache of one collection. */
+function framesDir(cache: string): string {
+	const collections = join(cache, 'tsdup/collections');
 	return join(collections, readdirSync(collections)[0] as string, 'frames');
 }
 
