@@ -160,7 +160,8 @@ test('while the storage is away, what was read can be read, ls, df and umount wa
 	await run('cmp', [join(latest, '2'), join(source, 'many/2')]);
 	fault = () => ({ stall: true });
 	let isReading = true;
-	const reader = run('cmp', [join(latest, '20'), join(source, 'many/20')])
+	// Far from the others, so that it was not read ahead.
+	const reader = run('cmp', [join(latest, '40'), join(source, 'many/40')])
 		.catch(() => undefined)
 		.finally(() => {
 			isReading = false;
@@ -171,8 +172,8 @@ test('while the storage is away, what was read can be read, ls, df and umount wa
 	assert.ok(isReading, 'who wants what is away waits');
 	fault = () => undefined;
 	await reader;
-	await run('cmp', [join(latest, '20'), join(source, 'many/20')]);
-	await run('cmp', [join(latest, '22'), join(source, 'many/22')]);
+	await run('cmp', [join(latest, '40'), join(source, 'many/40')]);
+	await run('cmp', [join(latest, '42'), join(source, 'many/42')]);
 	fault = () => ({ stall: true });
 	await ok(['umount', at]);
 	fault = () => undefined;
