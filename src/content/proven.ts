@@ -27,13 +27,10 @@ export async function* provenBytes(target: Target, object: Manifested): AsyncGen
 		digests.push(digest);
 	}
 	requireDigest(object, whole.digest());
-	let number = 0;
-	for await (const block of blocks(target, object)) {
-		if (!(await sha256(block)).equals(digests[number++] as Buffer)) {
-			throw new DamageError(`${object.name} changed while it was read.`);
-		}
-		yield block;
-	}
+	yield* blocks(target, object, async (block, number) => {
+		if ((await sha256(block)).equals(digests[number] as Buffer)) return;
+		throw new DamageError(`${object.name} changed while it was read.`);
+	});
 }
 
 /** @throws DamageError */
@@ -43,18 +40,23 @@ export function requireDigest({ name, sha1 }: Manifested, digest: Buffer): void 
 	throw new DamageError(`${name} is not what its manifest says: its SHA-1 is ${found}, not ${sha1}.`);
 }
 
-/** The next one is read while the one before is worked on. */
-async function* blocks(target: Target, { name, size }: Manifested): AsyncGenerator<Buffer, void> {
-	const read = (offset: number) => {
-		const reading = target.read(name, offset, Math.min(BLOCK, size - offset));
-		// It is waited for below; until then nobody listens to it.
-		reading.catch(() => {});
-		return reading;
+/** The next one is read, and checked, while the one before is worked on. */
+async function* blocks(
+	target: Target,
+	{ name, size }: Manifested,
+	check: (block: Buffer, number: number) => Promise<void> = async () => {},
+): AsyncGenerator<Buffer, void> {
+	const read = async (offset: number) => {
+		const block = await target.read(name, offset, Math.min(BLOCK, size - offset));
+		await check(block, offset / BLOCK);
+		return block;
 	};
 	let next = read(0);
 	for (let offset = BLOCK; ; offset += BLOCK) {
 		const block = await next;
 		if (offset < size) next = read(offset);
+		// It is waited for above; until then nobody listens to it.
+		next.catch(() => {});
 		yield block;
 		if (offset >= size) return;
 	}
