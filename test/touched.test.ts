@@ -55,7 +55,10 @@ async function changed(...options: string[]): Promise<number> {
 /** Stock finds no difference, and tsdup restores all of the source with its attributes. */
 async function isRight(): Promise<void> {
 	const env = { ...box.env, PASSPHRASE };
-	const verified = await duplicity(['verify', '--compare-data', `file://${target}`, source], { env });
+	// Backups that take less than a second run ahead of the clock, and stock looks at none of the future.
+	const time = String(Math.ceil(Date.now() / 1000) + 60);
+	const args = ['verify', '--compare-data', '--time', time, `file://${target}`, source];
+	const verified = await duplicity(args, { env });
 	assert.equal(verified.code, 0, verified.stdout + verified.stderr);
 	const to = join(box.dir, 'restored');
 	const { code, stderr } = await tsdup(['restore', 'p', to], { env });
