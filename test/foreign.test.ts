@@ -1,6 +1,6 @@
 /** Collections that duplicity wrote are shown as stock restores them, in every form that it has ever written. */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
@@ -141,6 +141,20 @@ describe('what cannot be had is said, and costs nothing else', () => {
 		);
 		assertLost(mounted, 3);
 		await mounted.umount();
+	});
+
+	test('a volume that was missing and is back is read, encrypted or not', async () => {
+		for (const name of ['sym-08', 'plain-08']) {
+			const folder = join(box.dir, `back-${name}`);
+			cpSync(unpack(box, name), folder, { recursive: true });
+			const volume = readdirSync(folder).find((name) => name.includes('20231117T221320Z.vol1')) as string;
+			renameSync(join(folder, volume), join(box.dir, volume));
+			await (await mount(box, '--target', `file://${folder}`)).umount();
+			renameSync(join(box.dir, volume), join(folder, volume));
+			const mounted = await mount(box, '--target', `file://${folder}`);
+			assertShows(mounted, 'std', ALL);
+			await mounted.umount();
+		}
 	});
 
 	test('a volume that is not the one of its manifest: the same', async () => {

@@ -57,13 +57,8 @@ test('what each of them said is in the log, with the time of that day', () => {
 });
 
 test('status lists them, and restore and fetch give back what was', async () => {
-	const { stdout } = await story.tsdup('--json', 'status', 'home');
-	const lines = stdout
-		.trim()
-		.split('\n')
-		.map((line) => JSON.parse(line));
 	assert.deepEqual(
-		lines.flatMap(({ time }) => time ?? []),
+		await story.listed(),
 		story.kept.map(({ time }) => formatSetTime(time)),
 	);
 	const dir = join(story.box.dir, 'dir');

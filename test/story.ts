@@ -263,6 +263,17 @@ DUPL_PARAMS="$DUPL_PARAMS --volsize 1 --s3-endpoint-url ${endpoint}"\n`;
 		}
 	}
 
+	/** What `tsdup status` lists, as it writes the times of sets. */
+	async listed(): Promise<string[]> {
+		const { code, stdout, stderr } = await this.tsdup('--json', 'status', 'home');
+		assert.equal(code, 0, stderr);
+		const lines = stdout
+			.trim()
+			.split('\n')
+			.map((line) => JSON.parse(line));
+		return lines.flatMap(({ time }) => time ?? []);
+	}
+
 	/** `backup ended with 0` for each backup so far. */
 	scriptLog(): string[] {
 		return fs.readFileSync(join(this.box.dir, 'post.log'), 'utf8').split('\n').filter(Boolean);

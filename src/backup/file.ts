@@ -175,7 +175,7 @@ function readPiece(fd: number, buffer: Buffer): Buffer {
 }
 
 /** As `readPiece`, for the rest of a large file, while other work goes on. */
-async function readMore(fd: number, length: number): Promise<Buffer> {
+export async function readMore(fd: number, length: number): Promise<Buffer> {
 	const buffer = Buffer.allocUnsafe(length);
 	let filled = 0;
 	while (filled < length) {

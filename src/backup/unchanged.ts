@@ -2,13 +2,13 @@
  * Whether an entry is as it was, too, in what lstat does not tell. Asked of those that have another stamp, though times, size and all
  * else agree: an edit that puts the time back looks like this, and all of a tree that was restored or copied.
  */
-import { closeSync, read as readCallback } from 'node:fs';
-import { promisify } from 'node:util';
+import { closeSync } from 'node:fs';
 import type { Entry } from '../index/entry.js';
 import type { ReadFile } from '../rsync/read.js';
 import { isSignatureOf } from '../rsync/signature.js';
 import { openRegular, type SourceMetadata } from '../source/source.js';
 import { readXattrs } from '../source/xattrs.js';
+import { readMore } from './file.js';
 import { PIECE_LENGTH } from './pieces.js';
 
 const NONE = Buffer.alloc(0);
@@ -46,10 +46,9 @@ export async function hasSameContent(
 }
 
 async function* pieces(fd: number): AsyncGenerator<Buffer, void> {
-	const buffer = Buffer.allocUnsafeSlow(PIECE_LENGTH);
 	for (;;) {
-		const { bytesRead } = await promisify(readCallback)(fd, buffer, 0, buffer.length, null);
-		if (bytesRead === 0) return;
-		yield buffer.subarray(0, bytesRead);
+		const piece = await readMore(fd, PIECE_LENGTH);
+		if (piece.length === 0) return;
+		yield piece;
 	}
 }

@@ -50,7 +50,7 @@ async function run(profile: string, options: Options, command: Command): Promise
 	if (options.dryRun || !options.scripts) return backUp(conf, options, output);
 	const failed: string[] = [];
 	const script = async (name: ScriptName, position: Position) => {
-		const code = (await runScript(conf, name, position, Output.hear)) ?? 0;
+		const code = (await runScript(conf, name, position, Output.log)) ?? 0;
 		if (code !== 0) failed.push(`${name} (exit code ${code})`);
 		return code;
 	};

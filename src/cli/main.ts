@@ -55,9 +55,7 @@ export async function createProgram(argv: readonly string[] = []): Promise<Comma
 		.option('--log <file>', 'also write what is said into this file, with times')
 		.hook('preAction', (_, command) => {
 			const { log } = command.optsWithGlobals<{ log?: string }>();
-			if (log === undefined) return;
-			Output.log = openLogFile(log);
-			Output.hear = Output.log;
+			if (log !== undefined) Output.log = openLogFile(log);
 		})
 		.option('--limit-upload <rate>', 'bytes per second to S3, as 500k or 2M')
 		.option('--limit-download <rate>', 'the same from there')
@@ -97,7 +95,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 		const message = error instanceof Error ? error.message : String(error);
 		// In the place of a line of progress.
 		process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}tsdup: ${message}\n`);
-		Output.log(`error: ${message}`);
+		Output.log?.(`error: ${message}`);
 		const { code, exit } = error instanceof TsdupError ? error : new TsdupError(message);
 		if (program.opts<{ json?: boolean }>().json)
 			process.stdout.write(`${JSON.stringify({ error: { code, exit, message } })}\n`);

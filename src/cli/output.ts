@@ -14,10 +14,8 @@ interface OutputOptions {
 export class Output {
 	/** Whether anything was warned of: the program then ends with exit code 3. */
 	static warned = false;
-	/** Takes each note, warning, summary and error, see log-file.ts. */
-	static log: (line: string) => void = () => {};
-	/** Takes what the programs of a profile say; null when there is no log. */
-	static hear: ((line: string) => void) | null = null;
+	/** Takes each note, warning, summary and error, and what the programs of a profile say, see log-file.ts; null: there is no log. */
+	static log: ((line: string) => void) | null = null;
 	#options: OutputOptions;
 	#progressShown = 0;
 
@@ -43,7 +41,7 @@ export class Output {
 	/** The summary: the last line. In words it is left out with `-q`. */
 	summary(words: string, object: object): void {
 		this.#clear();
-		Output.log(words);
+		Output.log?.(words);
 		if (this.json) process.stdout.write(`${JSON.stringify({ summary: object })}\n`);
 		else if (!this.#options.quiet && words !== '') process.stdout.write(`${words}\n`);
 	}
@@ -59,7 +57,7 @@ export class Output {
 	}
 
 	note(message: string): void {
-		Output.log(message);
+		Output.log?.(message);
 		if (this.#options.quiet) return;
 		this.#clear();
 		process.stderr.write(`${message}\n`);
@@ -73,7 +71,7 @@ export class Output {
 
 	warn(message: string): void {
 		Output.warned = true;
-		Output.log(`warning: ${message}`);
+		Output.log?.(`warning: ${message}`);
 		this.#clear();
 		process.stderr.write(`warning: ${message}\n`);
 	}

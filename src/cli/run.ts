@@ -50,7 +50,7 @@ async function run(
 		const line = COMMANDS[word];
 		let exit: number;
 		if (!line) {
-			exit = (await runScript(await readConf(dir), word as 'pre' | 'post', position, Output.hear)) ?? 0;
+			exit = (await runScript(await readConf(dir), word as 'pre' | 'post', position, Output.log)) ?? 0;
 		} else {
 			exit = await runTsdup([...globals(options), ...line, ...flags(word, options), dir, ...given]);
 		}

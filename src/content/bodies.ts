@@ -8,21 +8,14 @@ import type { TarHeader } from '../volume/tar-header.js';
 import { readTar } from '../volume/tar-reader.js';
 
 export interface Bodies {
-	readonly members: Member[];
-	readonly sizes: { path: Buffer; size: number }[];
+	readonly members: readonly Member[];
+	readonly sizes: readonly { path: Buffer; size: number }[];
 }
 
-/**
- * Reads the tar to its end, without holding it.
- * @param bodies gets what is learnt as it comes; who iterates the tar may take it away meanwhile
- * @throws DamageError when it is none, and what `tar` throws
- */
-export async function readBodies(
-	tar: AsyncIterable<Buffer>,
-	what: string,
-	bodies: Bodies = { members: [], sizes: [] },
-): Promise<Bodies> {
-	const { members, sizes } = bodies;
+/** Reads the tar to its end, without holding it. @throws DamageError when it is none, and what `tar` throws */
+export async function readBodies(tar: AsyncIterable<Buffer>, what: string): Promise<Bodies> {
+	const members: Member[] = [];
+	const sizes: { path: Buffer; size: number }[] = [];
 	for await (const { header, offset, body } of readTar(tar, what)) {
 		const member = bodyOf(header, offset);
 		if (!member) continue;
@@ -32,19 +25,15 @@ export async function readBodies(
 		const size = await deltaSize(body);
 		if (size !== null) sizes.push({ path: member.path, size });
 	}
-	return bodies;
+	return { members, sizes };
 }
 
-/** Notes them in the index; within a transaction. @param parts as for `recordMembers` */
-export function recordBodies(
-	index: Index,
-	volume: ForeignObject,
-	{ members, sizes }: Bodies,
-	parts?: { hasFirst: boolean; hasLast: boolean },
-): void {
-	recordMembers(index, volume, members, parts);
+/** Notes them in the index; within a transaction. */
+export function recordBodies(index: Index, volume: ForeignObject, { members, sizes }: Bodies): void {
+	recordMembers(index, volume, members);
 	recordSizes(index, volume.setTime, sizes);
 }
+
 /** The body of a regular file, or of its delta; null for others. A member that makes no sense costs that file only. */
 function bodyOf(header: TarHeader, offset: number): Member | null {
 	try {

@@ -8,7 +8,7 @@ import { DamageError } from '../errors.js';
 import type { Extent } from '../index/extents.js';
 import type { LocatedVolume } from '../index/index.js';
 import type { Frame } from '../volume/frame.js';
-import { frameAt } from '../volume/reader.js';
+import { frameAt, frameOf } from '../volume/reader.js';
 import type { ForeignObjects } from './foreign.js';
 import type { Frames } from './frames.js';
 import { Sequences } from './sequences.js';
@@ -33,7 +33,6 @@ export class Content {
 	constructor(frames: Frames, foreign: ForeignObjects) {
 		this.#source = frames;
 		this.#foreign = foreign;
-		foreign.onFrame = (id, frame, bytes) => this.#frames.set(key(id, frame), bytes);
 	}
 
 	/** The bytes of the extents, joined. @throws DamageError, TargetError */
@@ -43,13 +42,7 @@ export class Content {
 			let offset = extent.offset;
 			const end = extent.offset + extent.length;
 			while (offset < end) {
-				let volume = this.#volumes.get(extent.volume) ?? (await this.#volume(extent.volume, false));
-				// A foreign volume that is being read for the first time is known as far as it was.
-				if (volume.kind === 'foreign' && end > volume.tarLength) {
-					await this.#foreign.reach(extent.volume, end);
-					this.#volumes.delete(extent.volume);
-					volume = await this.#volume(extent.volume, false);
-				}
+				const volume = this.#volumes.get(extent.volume) ?? (await this.#volume(extent.volume, false));
 				const piece = this.#piece(volume, extent.volume, offset, end);
 				// What is in memory is not waited for: most small files are.
 				const bytes = piece instanceof Promise ? await piece : piece;
@@ -70,16 +63,14 @@ export class Content {
 			);
 		}
 		const number = frameAt(volume, offset);
-		const { tarOffset: start } = frameOf(volume, number);
+		const place = frameOf(volume, number);
+		const at = key(id, place);
+		const start = place.tarOffset;
 		const cut = (frame: Buffer) => frame.subarray(offset - start, Math.min(frame.length, end - start));
-		const frame = this.#frames.get(key(id, frameOf(volume, number))) ?? this.#frame(id, volume, number);
-		if (!this.#foreign.audience.reads(id, number)) this.#getReady(id, volume, number);
+		const frame =
+			this.#frames.get(at) ?? this.#inFlight.get(at) ?? this.#note(at, this.#read(id, volume, number));
+		this.#getReady(id, volume, number);
 		return frame instanceof Promise ? frame.then(cut) : cut(frame);
-	}
-
-	#frame(id: number, volume: LocatedVolume, number: number): Promise<Buffer> {
-		const at = key(id, frameOf(volume, number));
-		return this.#inFlight.get(at) ?? this.#note(at, this.#read(id, volume, number));
 	}
 
 	/** What the reader of this frame will want next. */
@@ -144,8 +135,4 @@ export class Content {
 /** By its place in the tar: a foreign volume that is scanned again may have other frames. */
 function key(volume: number, { tarOffset, tarLength }: Pick<Frame, 'tarOffset' | 'tarLength'>): string {
 	return `${volume}.${tarOffset}.${tarLength}`;
-}
-
-function frameOf(volume: LocatedVolume, number: number): Frame {
-	return volume.frames[number] as Frame;
 }

@@ -9,8 +9,6 @@ import { foreignObject } from '../index/foreign.js';
 import type { LocatedVolume } from '../index/index.js';
 import { FolderTarget } from '../target/file.js';
 import type { Target } from '../target/target.js';
-import type { Frame } from '../volume/frame.js';
-import { Audience } from './audience.js';
 import { evict } from './eviction.js';
 import { type ForeignOptions, fetchObject } from './fetch.js';
 
@@ -18,15 +16,11 @@ import { type ForeignOptions, fetchObject } from './fetch.js';
 const COPIES_LIMIT = 10 * 2 ** 30;
 
 export class ForeignObjects {
-	/** Those who read volumes while they are fetched. */
-	readonly audience = new Audience();
-	/** Takes a frame that they will want, in memory of its own. */
-	onFrame: (id: number, frame: Pick<Frame, 'tarOffset' | 'tarLength'>, bytes: Buffer) => void = () => {};
 	/** Where copies are read. */
 	readonly #copies: Target;
 	readonly #dir: string;
 	readonly #options: ForeignOptions;
-	readonly #inFlight = new Map<number, Fetching>();
+	readonly #inFlight = new Map<number, Promise<void>>();
 	/** Objects that turned out to be damaged: not fetched again for every file in them. */
 	readonly #damaged = new Map<number, DamageError>();
 
@@ -48,11 +42,6 @@ export class ForeignObjects {
 		return made;
 	}
 
-	/** Waits until a volume can be read up to a byte of its tar, or is fetched. @throws as `fetch` */
-	reach(id: number, end: number): Promise<void> {
-		return this.fetch(id, () => (this.#options.index.volume(id)?.tarLength ?? 0) >= end);
-	}
-
 	/** Bytes of what is kept of a volume; null when it is not, or cannot be read. */
 	async readKept(id: number, offset: number, length: number): Promise<Buffer | null> {
 		try {
@@ -66,33 +55,24 @@ export class ForeignObjects {
 		}
 	}
 
-	/**
-	 * Fetches, verifies and indexes an object.
-	 * @param isEnough whether the caller need not wait for the rest; asked whenever the index knows more of the object
-	 * @throws DamageError, MissingObjectError, KeyError, TargetError
-	 */
-	fetch(id: number, isEnough: () => boolean = () => false): Promise<void> {
-		if (isEnough()) return Promise.resolve();
+	/** Fetches, verifies and indexes an object. @throws DamageError, MissingObjectError, KeyError, TargetError */
+	fetch(id: number): Promise<void> {
 		const damage = this.#damaged.get(id);
 		if (damage) return Promise.reject(damage);
-		let fetching = this.#inFlight.get(id);
-		if (!fetching) {
-			fetching = new Fetching();
-			this.#inFlight.set(id, fetching);
-			this.#fetch(id, fetching)
+		let pending = this.#inFlight.get(id);
+		if (!pending) {
+			pending = this.#fetch(id)
 				.catch((error) => {
 					if (error instanceof DamageError) this.#damaged.set(id, error);
-					return error;
+					throw error;
 				})
-				.then((failure) => {
-					this.#inFlight.delete(id);
-					fetching?.end(failure);
-				});
+				.finally(() => this.#inFlight.delete(id));
+			this.#inFlight.set(id, pending);
 		}
-		return fetching.wait(isEnough);
+		return pending;
 	}
 
-	async #fetch(id: number, fetching: Fetching): Promise<void> {
+	async #fetch(id: number): Promise<void> {
 		const object = foreignObject(this.#options.index, id);
 		if (!object) {
 			throw new MissingObjectError(
@@ -100,34 +80,7 @@ export class ForeignObjects {
 			);
 		}
 		await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-		await fetchObject(object, this.#options, this.#copies, {
-			audience: this.audience,
-			learnt: () => fetching.learnt(),
-			give: (frame, bytes) => this.onFrame(id, frame, bytes),
-		});
+		await fetchObject(object, this.#options, this.#copies);
 		await evict(this.#dir, COPIES_LIMIT);
-	}
-}
-
-/** Those who wait for an object that is being fetched, all of it or as much of it as they need. */
-class Fetching {
-	#waiting: { isEnough: () => boolean; resolve: () => void; reject: (failure: unknown) => void }[] = [];
-
-	wait(isEnough: () => boolean): Promise<void> {
-		return new Promise((resolve, reject) => {
-			this.#waiting.push({ isEnough, resolve, reject });
-		});
-	}
-
-	learnt(): void {
-		this.#waiting = this.#waiting.filter(({ isEnough, resolve }) => {
-			if (!isEnough()) return true;
-			resolve();
-			return false;
-		});
-	}
-
-	end(failure: unknown): void {
-		for (const { resolve, reject } of this.#waiting) failure === undefined ? resolve() : reject(failure);
 	}
 }

@@ -85,27 +85,19 @@ export class Resolver {
 	async #body(chain: number, version: VersionBody, node: number): Promise<VersionBody> {
 		if (version.extents || version.delta) return version;
 		const path = new Nodes(this.#index).path(node);
-		const known = () => {
-			const body = this.#index.bodyAt(node, chain, version.first);
-			return body?.extents || body?.delta ? body : null;
-		};
 		let failure: unknown = null;
 		for (const volume of volumesWith(this.#index, version.first, path)) {
 			if (volume.indexed) continue;
-			await this.#foreign
-				.fetch(volume.id, () => known() !== null)
-				.catch((error) => {
-					failure ??= error;
-				});
-			const body = known();
-			if (body) return body;
+			await this.#foreign.fetch(volume.id).catch((error) => {
+				failure ??= error;
+			});
 		}
 		if (!failure) {
 			await this.#checkPieces(chain, version.first, node);
 			joinPieces(this.#index, chain, version.first, node);
 		}
-		const body = known();
-		if (body) return body;
+		const body = this.#index.bodyAt(node, chain, version.first);
+		if (body?.extents || body?.delta) return body;
 		throw (
 			failure ?? new DamageError(`The volumes of its set do not hold ${this.#name(node)}, or not all of it.`)
 		);

@@ -163,7 +163,7 @@ function addObjects(index: Index, set: BackupSet, manifest: Manifest | null): vo
 				// A volume that is not there is still the one that a path lies in: reading it says that it is missing.
 				name: object?.name ?? volumeName(set, number, set.manifest?.encrypted ? 'gpg' : 'none'),
 				size: object?.size ?? 0,
-				form: object ? formOf(object) : 'plain',
+				form: object ? formOf(object) : set.manifest?.encrypted ? 'gpg' : 'gz',
 				sha1: range?.sha1 ?? null,
 			},
 			range ? { first: range.start.path, last: range.end.path } : null,

@@ -71,16 +71,8 @@ export function volumesWith({ db }: Index, setTime: number, path: Buffer): Forei
 	return rows.all(setTime, volumeId(setTime, 0), key, key).map((row) => toObject(row) as ForeignObject);
 }
 
-/**
- * Notes where the bodies of a volume's files lie. Members that no version of the set asks for are left out.
- * @param parts whether the volume's first member is among them, and its last one: with it, the volume is indexed
- */
-export function recordMembers(
-	index: Index,
-	object: ForeignObject,
-	members: readonly Member[],
-	{ hasFirst, hasLast } = { hasFirst: true, hasLast: true },
-): void {
+/** Notes where the bodies of a volume's files lie. Members that no version of the set asks for are left out. */
+export function recordMembers(index: Index, object: ForeignObject, members: readonly Member[]): void {
 	const { db } = index;
 	const chain = chainOf(index, object.setTime);
 	const nodes = new Nodes(index);
@@ -89,8 +81,7 @@ export function recordMembers(
 		const { path } = group[0] as Member;
 		const node = nodes.of(path);
 		// Only a volume's first and last file can go on in another one.
-		const isFirst = hasFirst && group[0] === members[0];
-		const isInside = !isFirst && !(hasLast && group.at(-1) === members.at(-1));
+		const isInside = group[0] !== members[0] && group.at(-1) !== members.at(-1);
 		const isWhole = group[0]?.piece === null || isVouchedFor(object);
 		if (isInside || (isWhole && volumesWith(index, object.setTime, path).length <= 1)) {
 			setBody(index, chain, object.setTime, node, group, object.id);
@@ -100,7 +91,7 @@ export function recordMembers(
 			addPiece.run(node, object.setTime, piece ?? 0, object.id, offset, length, delta ? 1 : 0);
 		}
 	}
-	if (hasLast) db.prepare('UPDATE foreign_objects SET indexed = 1 WHERE id = ?').run(object.id);
+	db.prepare('UPDATE foreign_objects SET indexed = 1 WHERE id = ?').run(object.id);
 }
 
 /** Notes the sizes of files that a set changed. */

@@ -4,7 +4,7 @@
  */
 import type { Statement } from 'better-sqlite3';
 import { UnsupportedError } from '../errors.js';
-import type { Frame, StoredVolume } from '../volume/frame.js';
+import type { StoredVolume } from '../volume/frame.js';
 import { type Body, type Header, MOST_SETS, type SignatureRef, STILL_SHOWN } from './entry.js';
 import { encodeExtents } from './extents.js';
 import type { Index, VolumeKind } from './index.js';
@@ -131,22 +131,17 @@ function nextId({ db }: Index): number {
 }
 
 export function addVolume(
-	index: Index,
+	{ db }: Index,
 	id: number,
 	setTime: number,
 	volume: StoredVolume,
 	kind: VolumeKind,
 ): void {
-	const { db } = index;
 	db.prepare('INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
 		...[id, setTime, volume.name, volume.size, volume.sha1, volume.key, volume.body, volume.tarLength],
 		kind,
 	);
 	db.prepare('DELETE FROM frames WHERE volume = ?').run(id);
-	addFrames(index, id, volume.frames);
-}
-
-export function addFrames({ db }: Index, id: number, frames: readonly Frame[]): void {
-	const add = db.prepare('INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)');
-	for (const f of frames) add.run(id, f.tarOffset, f.tarLength, f.offset, f.length, f.digest);
+	const addFrame = db.prepare('INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?)');
+	for (const f of volume.frames) addFrame.run(id, f.tarOffset, f.tarLength, f.offset, f.length, f.digest);
 }

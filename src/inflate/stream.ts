@@ -3,7 +3,7 @@ import { DamageError } from '../errors.js';
 import type { Inflater } from './inflater.js';
 
 /** Bytes of a piece, at most. */
-export const PIECE_LENGTH = 1 << 20;
+const LENGTH = 1 << 20;
 
 export interface Piece {
 	readonly bytes: Buffer;
@@ -52,7 +52,7 @@ export async function* inflate(
 			left = left.subarray(done.taken);
 			taken += done.taken;
 			ended = done.ended;
-			isFull = done.made === PIECE_LENGTH && !ended;
+			isFull = done.made === LENGTH && !ended;
 			if (done.made === 0) continue;
 			rooms.reverse();
 			unmarked += done.made;
@@ -77,7 +77,7 @@ export async function* inflate(
 }
 
 function newRoom(): Buffer {
-	return Buffer.allocUnsafeSlow(PIECE_LENGTH);
+	return Buffer.allocUnsafeSlow(LENGTH);
 }
 
 /** Asks for the next item before the one at hand is worked on, so that both go on at the same time. */

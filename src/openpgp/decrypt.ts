@@ -22,8 +22,6 @@ const ROOMS = 3;
 export interface DecryptOptions {
 	/** A piece's memory is used again when the next but one is asked for. */
 	readonly reuse?: boolean;
-	/** It is known already that the body was not altered. */
-	readonly isProven?: boolean;
 }
 
 /**
@@ -33,7 +31,7 @@ export interface DecryptOptions {
 export async function* decryptBody(
 	body: AsyncIterable<Buffer>,
 	sessionKey: SessionKey,
-	{ reuse = false, isProven = false }: DecryptOptions = {},
+	{ reuse = false }: DecryptOptions = {},
 ): AsyncGenerator<Buffer, void, void> {
 	const reader = new ByteReader(body);
 	try {
@@ -48,9 +46,9 @@ export async function* decryptBody(
 		if (!checkPrefix(prefix)) {
 			throw new KeyError('the passphrase or key does not open this message (or its first bytes are damaged)');
 		}
-		const hash = isProven ? null : new Hash('sha1');
+		const hash = new Hash('sha1');
 		// Goes on while the reader works on the same bytes, and the next ones are decrypted.
-		let hashed = hash?.update(prefix);
+		let hashed = hash.update(prefix);
 		let held: Buffer = Buffer.alloc(0);
 		const rooms = Array.from({ length: reuse ? ROOMS : 0 }, () => Buffer.allocUnsafeSlow(MDC + PIECE));
 		for (let turn = 0; ; turn++) {
@@ -67,12 +65,12 @@ export async function* decryptBody(
 			if (end === 0) continue;
 			const content = plain.subarray(0, end);
 			await hashed;
-			hashed = hash?.update(content);
+			hashed = hash.update(content);
 			yield content;
 		}
 		await hashed;
-		await hash?.update(held.subarray(0, 2));
-		const isSame = hash?.digest().equals(held.subarray(2)) ?? true;
+		await hash.update(held.subarray(0, 2));
+		const isSame = hash.digest().equals(held.subarray(2));
 		if (held.length !== MDC || held.readUInt16BE(0) !== 0xd314 || !isSame) {
 			throw new DamageError('the encrypted data was altered or damaged: its checksum (MDC) is wrong');
 		}

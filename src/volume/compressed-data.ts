@@ -43,14 +43,10 @@ export interface Place {
 	readonly cfbSkip: number;
 }
 
-/**
- * @param isProven whether it is known that the stored bytes are genuine
- * @throws UnsupportedError for other forms; DamageError, KeyError; what `stored` throws
- */
+/** @throws UnsupportedError for other forms; DamageError, KeyError; what `stored` throws */
 export async function compressedData(
 	stored: AsyncIterable<Buffer>,
 	opener: Pick<Opener, 'sessionKey'>,
-	isProven: boolean,
 ): Promise<CompressedData> {
 	const reader = new ByteReader(stored);
 	const { header, tag, lengths } = await readHeader(reader);
@@ -60,7 +56,7 @@ export async function compressedData(
 	const map = new ChunkMap();
 	const recent = new RecentBytes();
 	const body = bodyOf(reader, lengths, map, recent);
-	const plain = new ByteReader(decryptBody(body, sessionKey, { reuse: true, isProven }));
+	const plain = new ByteReader(decryptBody(body, sessionKey, { reuse: true }));
 	const [octet, algorithm] = await plain.exactly(COMPRESSED_HEADER);
 	if (octet !== COMPRESSED || (algorithm !== ZIP && algorithm !== ZLIB)) throw otherForm();
 	return {

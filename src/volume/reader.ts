@@ -90,7 +90,8 @@ async function uncompress(
 	return output.subarray(0, made);
 }
 
-function frameOf(volume: StoredVolume, i: number): Frame {
+/** @throws RangeError when there is none */
+export function frameOf(volume: StoredVolume, i: number): Frame {
 	const frame = volume.frames[i];
 	if (!frame) throw new RangeError(`no frame ${i} in the ${volume.frames.length} frames of ${volume.name}`);
 	return frame;

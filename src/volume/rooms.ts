@@ -6,18 +6,16 @@
 /** Rooms that are kept: as many frames as are decoded at once. */
 const KEPT = 4;
 
-const free: Buffer[] = [];
+let free: Buffer[] = [];
 
 /** @param use may use the room, of at least `length` bytes, until it has settled */
 export async function withRoom<T>(length: number, use: (room: Buffer) => Promise<T>): Promise<T> {
-	const fitting = free.findIndex((room) => room.length >= length);
-	const room = free.splice(fitting, fitting < 0 ? 0 : 1)[0] ?? Buffer.allocUnsafeSlow(length);
+	const room = free.find((one) => one.length >= length) ?? Buffer.allocUnsafeSlow(length);
+	free = free.filter((one) => one !== room);
 	try {
 		return await use(room);
 	} finally {
-		free.push(room);
 		// The smallest goes.
-		free.sort((a, b) => b.length - a.length);
-		free.length = Math.min(free.length, KEPT);
+		free = [...free, room].sort((a, b) => b.length - a.length).slice(0, KEPT);
 	}
 }

@@ -3,7 +3,7 @@
  * of compressed-data.ts is to be rewritten into the seekable form instead.
  */
 import { DamageError, KeyError, UnsupportedError } from '../errors.js';
-import { inflate, PIECE_LENGTH, type Piece } from '../inflate/stream.js';
+import { inflate, type Piece } from '../inflate/stream.js';
 import { ByteReader, truncated } from '../openpgp/bytes.js';
 import { inflaterOf } from '../openpgp/decompress.js';
 import type { Opener } from '../openpgp/opener.js';
@@ -17,9 +17,6 @@ import { type SeekFrame, sealState } from './seek-point.js';
  * more makes a small read slower (4 MiB take 10 ms).
  */
 const SPACING = 4 << 20;
-
-/** Tar bytes of a frame, at most. */
-export const LONGEST_FRAME = SPACING + PIECE_LENGTH;
 
 const ONE_PASS_SIGNATURE = 4;
 const LITERAL = 11;
@@ -40,14 +37,10 @@ interface Started {
 }
 
 export class Scan {
-	/** Those that were read to their end; complete when the tar has ended. */
+	/** Complete when the tar has ended. */
 	readonly frames: SeekFrame[] = [];
 	/** Bytes of the tar so far. */
 	tarLength = 0;
-	/** Where the frame that is being read begins in it. */
-	get frameStart(): number {
-		return this.#frame.tarOffset;
-	}
 	readonly #data: CompressedData;
 	readonly #literal = new PartialLengths();
 	#frame: Started;
@@ -62,7 +55,6 @@ export class Scan {
 	/**
 	 * null when the message has another form, or cannot be opened: who reads it in the general way is told why.
 	 * @param stored the object's bytes, in memory that nobody uses again
-	 * @param isProven whether it is known that they are genuine
 	 * @returns the scan, and the tar: authentic, and the scan complete, only when its iteration has ended without an error. Its
 	 * pieces are to be done with when the next is asked for
 	 * @throws what `stored` throws
@@ -70,10 +62,9 @@ export class Scan {
 	static async open(
 		stored: AsyncIterable<Buffer>,
 		opener: Pick<Opener, 'sessionKey'>,
-		isProven = false,
 	): Promise<{ scan: Scan; tar: AsyncIterable<Buffer> } | null> {
 		try {
-			const data = await compressedData(stored, opener, isProven);
+			const data = await compressedData(stored, opener);
 			const inflater = inflaterOf(data.algorithm);
 			const scan = new Scan(data, await inflater.mark());
 			const pieces = inflate(data.bytes, inflater, { markEvery: SPACING, reuse: true });
