@@ -20,8 +20,13 @@ export class UsageError extends TsdupError {
 
 /** Data on the target, or a cache of it, is not what its digest, format or manifest says. */
 export class DamageError extends TsdupError {
-	override readonly code = 'E_DAMAGE';
+	override readonly code: string = 'E_DAMAGE';
 	override readonly exit = 4;
+}
+
+/** What should be signed by a certain key is not. */
+export class SignatureError extends DamageError {
+	override readonly code = 'E_SIGNATURE';
 }
 
 /** Data of a kind that neither this program nor the user's GnuPG can read; nothing says that it is damaged. */

@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { duplicity, type Ended, profile, type Sandbox, sandbox, tsdup } from './cli.js';
-import { importKeys, PASSPHRASE } from './fixtures.js';
+import { importKeys, PASSPHRASE, unpack } from './fixtures.js';
 import { bytesFrom } from './seeded.js';
 import { assertSameTree, describeTree } from './tree.js';
 
@@ -171,6 +171,106 @@ describe('signatures', () => {
 			assert.match(stderr, new RegExp(`cannot sign with key ${id}.*GPG_PW_SIGN`));
 			assert.deepEqual(readdirSync(target(name)), []);
 		}
+	});
+});
+
+describe('verify asks for the signatures that a profile makes', () => {
+	/** @returns the exit code, and the lines of objects that are not good, without their set's time */
+	async function verified(
+		name: string,
+		env = box.env,
+	): Promise<{ code: number; bad: string[]; stderr: string; stdout: string }> {
+		const { code, stdout, stderr } = await tsdup(['verify', name], { env });
+		const bad = stdout.split('\n').filter((line) => /^[A-Z][a-z]+: /.test(line));
+		return {
+			code: code ?? -1,
+			bad: bad.map((line) => line.replaceAll(/\.\d{8}T\d{6}Z/g, '')),
+			stderr,
+			stdout,
+		};
+	}
+
+	test('good ones, of tsdup and of duplicity, are said to be', async () => {
+		const own = await verified('two');
+		assert.deepEqual([own.code, own.bad], [0, []], own.stderr);
+		assert.match(own.stdout, new RegExp(`all good, signed by ${signer}\\.`));
+		for (const [name, id] of [
+			['pubsign-08', RSA],
+			['symsign-08', RSA],
+		] as const) {
+			const keys = name === 'pubsign-08' ? `GPG_KEY='${RSA}'\n` : '';
+			profile(
+				box,
+				name,
+				`SOURCE='${source}'\nTARGET='file://${unpack(box, name)}'\n${keys}GPG_KEY_SIGN='${id}'\nGPG_PW='${PASSPHRASE}'\n`,
+			);
+			const { code, stdout, stderr } = await verified(name);
+			assert.equal(code, 0, stderr + stdout);
+			assert.match(stdout, new RegExp(`all good, signed by ${id}\\.`));
+		}
+	});
+
+	test('what has none, or that of another key, is not good', async () => {
+		const parts = ['full.manifest.gpg', '.segment.gpg', 'full-signatures.sigtar.gpg'];
+		for (const [name, reason] of [
+			['off', 'it has no signature that GnuPG finds good'],
+			['first', 'it is by [0-9A-F]{40}'],
+		] as const) {
+			setUp(name, `GPG_KEY='${RSA}'\nGPG_PW='${PASSPHRASE}'\nGPG_KEY_SIGN='${signer}'`);
+			const { code, bad } = await verified(name);
+			assert.equal(code, 4);
+			assert.equal(bad.length, parts.length, bad.join('\n'));
+			for (const line of bad)
+				assert.match(line, new RegExp(`^Unsigned: .*: is not signed by ${signer}: ${reason}$`));
+		}
+	});
+
+	test('a manifest that somebody wrote who can encrypt but not sign is found', async () => {
+		const name = readdirSync(target('two')).find((file) =>
+			/^duplicity-full\..*manifest/.test(file),
+		) as string;
+		const path = join(target('two'), name);
+		const before = readFileSync(path);
+		const loopback = [
+			'--batch',
+			'--quiet',
+			'--yes',
+			'--trust-model',
+			'always',
+			'--pinentry-mode',
+			'loopback',
+			'--passphrase',
+			PASSPHRASE,
+		];
+		const content = execFileSync('gpg', [...loopback, '--decrypt', path], { env: box.env, stdio: 'pipe' });
+		execFileSync('gpg', [...loopback, '--output', path, '--encrypt', '-r', RSA], {
+			env: box.env,
+			input: content,
+		});
+		const { code, bad } = await verified('two');
+		assert.equal(code, 4);
+		assert.equal(bad.length, 1);
+		assert.match(bad[0] as string, /^Unsigned: duplicity-full\.manifest\.gpg: /);
+		writeFileSync(path, before);
+		assert.equal((await verified('two')).code, 0);
+	});
+
+	test('where GnuPG lacks the public key that is said, and where no key signs nothing is asked for', async () => {
+		const home = join(box.dir, 'without-signer');
+		mkdirSync(home, { mode: 0o700 });
+		const env = { ...box.env, GNUPGHOME: home };
+		const secret = execFileSync(
+			'gpg',
+			['--batch', '--pinentry-mode', 'loopback', '--passphrase', PASSPHRASE, '--export-secret-keys', RSA],
+			{ env: box.env },
+		);
+		execFileSync('gpg', ['--batch', '--quiet', '--import'], { env, input: secret, stdio: 'pipe' });
+		const { code, bad, stderr } = await verified('two', env);
+		assert.deepEqual([code, bad], [3, []]);
+		assert.match(stderr, new RegExp(`GnuPG does not have the key ${signer}`));
+		execFileSync('gpgconf', ['--kill', 'all'], { env });
+		setUp('off', `GPG_KEY='${RSA}'\nGPG_PW='${PASSPHRASE}'\nGPG_KEY_SIGN='disabled'`);
+		assert.equal((await verified('off')).code, 0);
 	});
 });
 

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { openProfile } from '../collection/access.js';
 import { formatSetTime, parseTime } from '../collection/times.js';
 import { UsageError } from '../errors.js';
+import { fingerprints } from '../openpgp/signed-by.js';
 import { findProfile } from '../profile/find.js';
 import { readRules } from '../profile/rules.js';
 import { Selection } from '../profile/selection.js';
@@ -67,6 +68,17 @@ export async function verifyProfile(dir: string, choice: VerifyChoice, output: O
 		: [];
 	const source =
 		compareData && conf.source ? { root: conf.source, selection: new Selection(rules, conf.source) } : null;
+	const key = await access.signer();
+	const signer = key && {
+		id: key.id,
+		fingerprints: opener.gpg ? await fingerprints(opener.gpg, key.id) : [],
+	};
+	const canJudge = signer !== null && signer.fingerprints.length > 0;
+	if (signer && !canJudge) {
+		output.warn(
+			`signatures are not checked: GnuPG does not have the key ${signer.id}; import it with gpg --import`,
+		);
+	}
 	const collection = await openSnapshots(access, (message) => output.note(message));
 	try {
 		for (const { set, reason } of collection.unusable) {
@@ -74,6 +86,7 @@ export async function verifyProfile(dir: string, choice: VerifyChoice, output: O
 		}
 		const report = await verify({
 			...{ collection, target, opener, until, sample, source, now },
+			signer: canJudge ? signer : null,
 			reporter: {
 				object: ({ object, part, time, state, reason }) =>
 					output.result(`${capital(state)}: ${object}: ${withoutName(reason, object)}`, {
@@ -93,17 +106,12 @@ export async function verifyProfile(dir: string, choice: VerifyChoice, output: O
 				progress: (words) => output.progress(words),
 			},
 		});
-		output.summary(inWords(report, sample), {
+		output.summary(inWords(report, sample, canJudge ? signer.id : null), {
 			...report,
 			time: report.time === null ? null : formatSetTime(report.time),
 			findings: report.findings.length,
 		});
-		if (access.signingKey !== null) {
-			output.note(
-				`Signatures are not checked here. Where there are any, this does it: duplicity verify --sign-key ${access.signingKey} …`,
-			);
-		}
-		return report.exit || (collection.unusable.length > 0 ? 3 : 0);
+		return report.exit || (collection.unusable.length > 0 || (signer && !canJudge) ? 3 : 0);
 	} finally {
 		collection.close();
 	}
@@ -115,11 +123,12 @@ function percentOf(text: string): number {
 	throw new UsageError(`--sample takes a percentage between 0 and 100, as 5%, not ${text}.`);
 }
 
-function inWords(report: VerifyReport, sample: number | null): string {
+function inWords(report: VerifyReport, sample: number | null, signer: string | null): string {
 	const { findings, lost, compared, differences, coverage } = report;
 	const ofWhat = report.time === null ? '' : `, of ${localTime(report.time)}`;
 	const verified = `Verified ${count(report.objects, 'object')}, ${size(report.bytes)}${ofWhat}`;
-	const bad = findings.length > 0 ? `${count(findings.length, 'object')} not good` : 'all good';
+	const good = signer === null ? 'all good' : `all good, signed by ${signer}`;
+	const bad = findings.length > 0 ? `${count(findings.length, 'object')} not good` : good;
 	const files = lost > 0 ? `, ${count(lost, 'file')} cannot be read` : '';
 	const comparison =
 		compared === null

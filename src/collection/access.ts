@@ -13,7 +13,7 @@ import { Gpg } from '../openpgp/gpg.js';
 import { hasKey } from '../openpgp/gpg-keys.js';
 import { findPublicKeys, readSecretKeys } from '../openpgp/keyring.js';
 import { Opener } from '../openpgp/opener.js';
-import { gpgSigner, type Signer } from '../openpgp/signer.js';
+import { gpgSigner } from '../openpgp/signer.js';
 import { type Conf, readConf } from '../profile/conf.js';
 import { holdsSlash, type NameForms, standardForms } from '../profile/name-forms.js';
 import { type DuplicityParameters, parseParameters } from '../profile/params.js';
@@ -49,8 +49,8 @@ export interface ProfileAccess extends Access {
 	readonly conf: Conf;
 	readonly parameters: DuplicityParameters;
 	readonly protection: Protection;
-	/** Id of the key that signs backups where it has a secret key here; null: they are not signed. */
-	readonly signingKey: string | null;
+	/** The key that signs backups on this machine; null: none does. @throws TsdupError when gpg cannot run */
+	signer(): Promise<SigningKey | null>;
 	/**
 	 * Who backups are encrypted to, and signed by; null: they are not.
 	 * @throws KeyError when a public key is missing, or the key cannot sign
@@ -113,13 +113,14 @@ export async function openProfile(dir: string, options: OpenProfileOptions = {})
 		conf,
 		parameters,
 		protection,
-		signingKey: signing?.id ?? null,
+		signer: () => activeSigner(signing, gpg),
 		warnings,
 		details: conf.details,
 		verbosity: conf.values.VERBOSITY || null,
 		encryptor: async () => {
 			if (protection.kind === 'none') return null;
-			const signer = await signerOf(signing, gpg);
+			const key = await activeSigner(signing, gpg);
+			const signer = key && (await gpgSigner(gpg, key.id, key.passphrase));
 			const encryptor =
 				protection.kind === 'passphrase'
 					? passphraseEncryptor(protection.passphrase)
@@ -143,10 +144,9 @@ function keysOf(protection: Protection, signing: SigningKey | null): ProfileKey[
 	return signing ? [...keys, signing] : keys;
 }
 
-/** @throws KeyError when a key that was named is not there */
-async function signerOf(signing: SigningKey | null, gpg: Gpg): Promise<Signer | null> {
-	if (!signing || (signing.ifPresent && !(await hasKey(gpg, signing.id, 'secret')))) return null;
-	return gpgSigner(gpg, signing.id, signing.passphrase);
+/** One that nobody named signs only where its secret key is. */
+async function activeSigner(signing: SigningKey | null, gpg: Gpg): Promise<SigningKey | null> {
+	return signing?.ifPresent && !(await hasKey(gpg, signing.id, 'secret')) ? null : signing;
 }
 
 /** A collection without a profile; its passphrase is in PASSPHRASE, as for duplicity. */

@@ -41,7 +41,7 @@ export const snapshots: Readonly<Record<string, Page>> = {
 		description: [
 			'Reads each object that a snapshot needs once, as a stream, and checks it: volumes and signatures against their digests, manifests and segments by reading them to their end. Each object that is not good is a line of the output, and so is each file of the snapshot that cannot be read because of it. Nothing that is damaged ends the run.',
 			'With --compare-data the source is compared with the snapshot as well, as duplicity does it: type, mode, owner, time in whole seconds, link and content. Without it the source is not looked at.',
-			'Signatures (GPG_KEY_SIGN) are not checked, and that is said: duplicity verify --sign-key does it.',
+			'Where a key signs the backups of this profile (GPG_KEY_SIGN), manifests, signatures and segments must be signed by it, and so, by the digests in them, all is. GnuPG judges, with the public key that it has.',
 			'With --sample only some percent of the bytes are read, of whole objects, those that were not verified for longest: run every day, it goes through all backups in turn.',
 			time,
 		],

@@ -28,12 +28,11 @@ export async function* decryptWithGpg(
 	{ tag, body, authenticated, toKeys }: Encrypted,
 	sessionKey: SessionKey,
 ): AsyncGenerator<Buffer, void, void> {
-	const passphrase = randomBytes(32).toString('hex');
-	const skesk = writeSkesk(await newWrapping(passphrase, NO_STRETCHING), sessionKey);
+	const { passphrase, message } = await forGpg({ tag, body }, sessionKey);
 	const encryption = { passphrase, cipher: sessionKey.algorithm, authenticated };
 	let begun = false;
 	try {
-		for await (const piece of gpg.content(message(skesk, tag, body), encryption)) {
+		for await (const piece of gpg.content(message, encryption)) {
 			begun = true;
 			yield piece;
 		}
@@ -45,9 +44,19 @@ export async function* decryptWithGpg(
 	}
 }
 
+/** A message that gpg opens with a passphrase made for this one time. */
+export async function forGpg(
+	{ tag, body }: Pick<Encrypted, 'tag' | 'body'>,
+	sessionKey: SessionKey,
+): Promise<{ passphrase: string; message: AsyncIterable<Buffer> }> {
+	const passphrase = randomBytes(32).toString('hex');
+	const skesk = writeSkesk(await newWrapping(passphrase, NO_STRETCHING), sessionKey);
+	return { passphrase, message: packets(skesk, tag, body) };
+}
+
 const PIECE_POWER = 16;
 
-async function* message(skesk: Buffer, tag: number, body: ByteReader): AsyncGenerator<Buffer, void, void> {
+async function* packets(skesk: Buffer, tag: number, body: ByteReader): AsyncGenerator<Buffer, void, void> {
 	yield Buffer.concat([skesk, Buffer.from([newTag(tag)])]);
 	const full = 1 << PIECE_POWER;
 	for (;;) {

@@ -74,24 +74,11 @@ export class Gpg {
 			'--decrypt',
 		];
 		const { child, ended, stderr, status } = this.start(args, encryption?.passphrase);
-		let broken: { error: unknown } | undefined;
-		const input = async function* () {
-			try {
-				yield* message;
-			} catch (error) {
-				broken = { error };
-				throw error;
-			}
-		};
-		// gpg may stop reading before the end, which is its complaint to make; what `message` throws is kept in `broken`.
-		const fed = pipeline(input, child.stdin).then(
-			() => true,
-			() => false,
-		);
+		const fed = feedAll(child.stdin, message);
+		fed.catch(() => {});
 		try {
 			yield* child.stdout;
 			const [code, wasRead] = await Promise.all([ended, fed]);
-			if (broken) throw broken.error;
 			// The exit code is what counts: gpg 2.2 reports DECRYPTION_OKAY also for AEAD data whose tag is wrong.
 			if (code !== 0 || !wasRead) throw refusal(code, await status, await stderr, encryption?.cipher);
 		} finally {
@@ -146,6 +133,25 @@ export interface Started {
 	readonly ended: Promise<number | null>;
 	readonly stderr: Promise<string>;
 	readonly status: Promise<string>;
+}
+
+/** @returns whether gpg read all of it; if not, that is its complaint to make. @throws what `message` throws */
+export async function feedAll(pipe: Writable, message: AsyncIterable<Buffer>): Promise<boolean> {
+	let broken: { error: unknown } | undefined;
+	const input = async function* () {
+		try {
+			yield* message;
+		} catch (error) {
+			broken = { error };
+			throw error;
+		}
+	};
+	const wasRead = await pipeline(input, pipe).then(
+		() => true,
+		() => false,
+	);
+	if (broken) throw broken.error;
+	return wasRead;
 }
 
 /** gpg may exit before it has read everything; what matters is then in its own words, not in the broken pipe. */

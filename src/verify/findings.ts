@@ -1,5 +1,5 @@
 /** The objects that are not good, gathered while all are read, and judged once that is done: some explain others. */
-import { KeyError, MissingObjectError, type TsdupError } from '../errors.js';
+import { KeyError, MissingObjectError, SignatureError, type TsdupError } from '../errors.js';
 import { volumeId } from '../index/extents.js';
 import type { Target } from '../target/target.js';
 import { PartlyDamaged } from './check.js';
@@ -74,5 +74,6 @@ export class Findings {
 function stateOf(error: TsdupError): Finding['state'] {
 	if (error instanceof MissingObjectError) return 'missing';
 	if (error instanceof KeyError) return 'locked';
+	if (error instanceof SignatureError) return 'unsigned';
 	return error.exit === DAMAGE ? 'damaged' : 'unreadable';
 }

@@ -8,8 +8,10 @@ export interface Finding {
 	readonly part: Item['part'];
 	/** Of its set, s. */
 	readonly time: number;
-	/** `locked`: no key opens it. `unreadable`: the target does not give it, or it is of a kind that nobody here knows. */
-	readonly state: 'damaged' | 'missing' | 'locked' | 'unreadable';
+	/**
+	 * `locked`: no key opens it. `unsigned`: not signed by the key that it should be signed by. `unreadable`: the target does not give it, or it is of a kind that nobody here knows.
+	 */
+	readonly state: 'damaged' | 'missing' | 'locked' | 'unsigned' | 'unreadable';
 	readonly reason: string;
 }
 

@@ -18,6 +18,7 @@ import { DAMAGE, Findings } from './findings.js';
 import { type Item, itemsOf } from './items.js';
 import type { VerifyReport, VerifyReporter } from './report.js';
 import { sample } from './sample.js';
+import { requireSigned, type SignerKey } from './signature.js';
 
 /** Objects that are read at once: one is on the network while the other is decoded. */
 const IN_FLIGHT = 2;
@@ -30,6 +31,8 @@ export interface VerifyOptions {
 	readonly opener: Opener;
 	/** The newest snapshot that is not later (s) is verified; null: the newest of all. */
 	readonly until: number | null;
+	/** Who must have signed manifests, signatures and segments, and so, by the digests in them, all. null: signatures are not asked for. */
+	readonly signer: SignerKey | null;
 	/** Percent of the bytes, those that wait longest; without `until` of the whole collection. null: everything. */
 	readonly sample: number | null;
 	/** null: nothing is compared. */
@@ -137,7 +140,7 @@ class Verification {
 	}
 
 	async #check(item: Item): Promise<void> {
-		const { target, opener, now } = this.#options;
+		const { target, opener, signer, now } = this.#options;
 		const { object } = item;
 		if (!object) {
 			this.#add(item, new MissingObjectError(`${item.name} is missing from the target`));
@@ -146,6 +149,7 @@ class Verification {
 		try {
 			await check(item, object, { index: this.#index, target, opener, listed: this.#listed });
 			if (object.encrypted) this.#findings.noteOpened(item);
+			if (signer && item.part !== 'volume') await requireSigned(object, signer, { target, opener });
 			noteVerified(this.#index, object, now);
 		} catch (error) {
 			if (!(error instanceof TsdupError)) throw error;

@@ -1,0 +1,26 @@
+/** Whether an object is signed by whom it should be. */
+import type { SetObject } from '../collection/backup-set.js';
+import { SignatureError } from '../errors.js';
+import type { Opener } from '../openpgp/opener.js';
+import { signedBy } from '../openpgp/signed-by.js';
+import type { Target } from '../target/target.js';
+
+export interface SignerKey {
+	/** As the profile names it. */
+	readonly id: string;
+	/** Of it and its subkeys. */
+	readonly fingerprints: readonly string[];
+}
+
+/** @throws SignatureError; KeyError, TargetError; TsdupError when gpg cannot run */
+export async function requireSigned(
+	{ name }: SetObject,
+	{ id, fingerprints }: SignerKey,
+	{ target, opener }: { target: Target; opener: Opener },
+): Promise<void> {
+	const found = await signedBy(target.stream(name), opener);
+	if (fingerprints.some((fingerprint) => found.has(fingerprint))) return;
+	const others =
+		found.size > 0 ? `it is by ${[...found].join(', ')}` : 'it has no signature that GnuPG finds good';
+	throw new SignatureError(`${name} is not signed by ${id}: ${others}`);
+}
