@@ -62,6 +62,19 @@ export function profile({ env }: Sandbox, name: string, conf: string): string {
 	return dir;
 }
 
+/** One whose source is a folder with a file, and whose target is another folder. @returns the profile's folder */
+export function smallProfile(box: Sandbox, name: string): string {
+	const source = join(box.dir, 'source');
+	mkdirSync(source, { recursive: true });
+	writeFileSync(join(source, 'file'), 'content\n');
+	const passphrase = 'a passphrase that is long enough';
+	return profile(
+		box,
+		name,
+		`SOURCE='${source}'\nTARGET='file://${box.dir}/target'\nGPG_PW='${passphrase}'\n`,
+	);
+}
+
 export function tsdup(args: readonly string[], { env }: { env: NodeJS.ProcessEnv }): Promise<Ended> {
 	return ended(startTsdup(args, { env }));
 }

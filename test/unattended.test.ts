@@ -1,213 +1,23 @@
-/** Backups that run without anybody there: the units and lines of `schedule`, the log, and what `doctor` finds. */
+/** Backups that run without anybody there: the log, the conf that `create` writes, and what `doctor` finds. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { cronLine } from '../src/unattended/cron.js';
 import type { Finding } from '../src/unattended/finding.js';
-import type { Job } from '../src/unattended/job.js';
-import { systemdUnits } from '../src/unattended/systemd.js';
-import { type Ended, ended, profile, type Sandbox, sandbox, tsdup } from './cli.js';
+import { type Ended, profile, sandbox, smallProfile, tsdup } from './cli.js';
 import { Days } from './days.js';
 import { copySecretKey } from './fixtures.js';
 import { startRadosgw } from './radosgw.js';
 
 const PASSPHRASE = 'a passphrase that is long enough';
 
-function prepared(box: Sandbox, name: string): string {
-	const source = join(box.dir, 'source');
-	mkdirSync(source, { recursive: true });
-	writeFileSync(join(source, 'file'), 'content\n');
-	return profile(
-		box,
-		name,
-		`SOURCE='${source}'\nTARGET='file://${box.dir}/target'\nGPG_PW='${PASSPHRASE}'\n`,
-	);
-}
-
-/** Nothing of what a shell or PATH would add: as systemd and cron start programs. */
-function runWords(words: string[], env: NodeJS.ProcessEnv): Promise<Ended> {
-	return ended(spawn(words[0] as string, words.slice(1), { env, stdio: ['ignore', 'pipe', 'pipe'] }));
-}
-
-/** The quoted words of a unit's line, as systemd reads them. */
-function unitWords(text: string, setting: string): string[][] {
-	const lines = text.split('\n').filter((line) => line.startsWith(`${setting}=`));
-	return lines.map((line) => {
-		const words = [...line.slice(setting.length + 1).matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)];
-		return words.map(([, quoted, bare]) =>
-			(quoted ?? bare ?? '').replaceAll(/\\(.)/g, '$1').replaceAll('%%', '%').replaceAll('$$', '$'),
-		);
-	});
-}
-
-describe('schedule', () => {
-	const box = sandbox();
-	after(() => box.remove());
-	const units = join(box.env.HOME as string, '.config/systemd/user');
-	/** All that systemd, cron and the shell give a meaning. */
-	const hostile = `ho%me's $HOME "x" \\n`;
-
-	before(() => {
-		prepared(box, hostile);
-	});
-
-	test('prints the units and writes nothing', async () => {
-		const { code, stdout } = await tsdup(['schedule', hostile, '--user'], box);
-		assert.equal(code, 0);
-		assert.match(stdout, /^OnCalendar=\*-\*-\* 02:30$/m);
-		assert.match(stdout, /^Nice=19\nIOSchedulingClass=idle$/m);
-		assert.deepEqual(readdirSync(box.env.HOME as string), []);
-	});
-
-	test('--install writes units that systemd finds no fault with, and whose command makes a backup', async () => {
-		const failure = `echo "failed: 100%" >'${box.dir}/failure'`;
-		const installed = await tsdup(['schedule', hostile, '--user', '--install', '--on-failure', failure], box);
-		assert.ok([0, 3].includes(installed.code), installed.stderr);
-		const names = readdirSync(units).sort();
-		assert.equal(names.length, 3);
-		const verified = spawnSync('systemd-analyze', ['verify', ...names.map((name) => join(units, name))]);
-		assert.deepEqual([verified.status, verified.stdout.toString(), verified.stderr.toString()], [0, '', '']);
-
-		const [failed = '', service = ''] = names.map((name) => readFileSync(join(units, name), 'utf8'));
-		const environment = Object.fromEntries(
-			unitWords(service, 'Environment').map(([assignment = '']) => assignment.split(/=(.*)/s).slice(0, 2)),
-		) as Record<string, string>;
-		assert.equal(environment.HOME, box.env.HOME);
-		const [words = []] = unitWords(service, 'ExecStart');
-		const run = await runWords(words, { PATH: '/usr/bin:/bin', ...environment });
-		assert.equal(run.code, 0, run.stderr);
-		assert.match(run.stdout, /^Full backup of /);
-		assert.ok(readdirSync(join(box.dir, 'target')).some((name) => name.includes('manifest')));
-		assert.match(service, /^OnFailure=.*-failed.service$/m);
-		const [command = []] = unitWords(failed, 'ExecStart');
-		assert.equal((await runWords(command, { PATH: '/usr/bin:/bin' })).code, 0);
-		assert.equal(readFileSync(join(box.dir, 'failure'), 'utf8'), 'failed: 100%\n');
-	});
-
-	test('of a batch runs all of it: with the timer, and from cron with all of it in the log', async () => {
-		const dir = prepared(box, 'batched');
-		writeFileSync(join(dir, 'conf'), 'MAX_AGE=1Y\n', { flag: 'a' });
-		writeFileSync(join(dir, 'pre'), '#!/bin/sh\necho said by pre\n', { mode: 0o700 });
-		const batch = ['batched', 'pre+[bkp-status]_verify_purge', '--force'];
-		const installed = await tsdup(['schedule', ...batch, '--user', '--install'], box);
-		assert.ok([0, 3].includes(installed.code), installed.stderr);
-		const names = ['tsdup-batched.service', 'tsdup-batched.timer'].map((name) => join(units, name));
-		const verified = spawnSync('systemd-analyze', ['verify', ...names]);
-		assert.deepEqual([verified.status, verified.stderr.toString()], [0, '']);
-		const service = readFileSync(names[0] as string, 'utf8');
-		for (const name of names) rmSync(name);
-		const [words = []] = unitWords(service, 'ExecStart');
-		assert.match(service, /^Description=tsdup: pre\+\[bkp-status\]_verify_purge of batched$/m);
-		const env = { PATH: '/usr/bin:/bin', HOME: box.env.HOME, XDG_CACHE_HOME: box.env.XDG_CACHE_HOME };
-		const run = await runWords(words, env);
-		assert.equal(run.code, 0, run.stderr);
-		assert.match(
-			run.stdout,
-			/^(Full|Incremental) backup of .*\nVerified .*\nThere is nothing to delete\.\n$/,
-		);
-
-		const { stdout } = await tsdup(['schedule', ...batch, '--cron'], box);
-		const [, command = ''] = /^\d+ \d+ \* \* \* (.*)\n$/.exec(stdout) ?? [];
-		const line = command.replace('nice -n 19', 'nice -n 0');
-		const byCron = await runWords(['/bin/sh', '-c', line], { PATH: '/usr/bin:/bin' });
-		assert.deepEqual([byCron.code, byCron.stdout, byCron.stderr], [0, '', 'said by pre\n']);
-		const log = readFileSync(join(box.env.XDG_CACHE_HOME as string, 'tsdup/logs/batched.log'), 'utf8');
-		for (const said of ['said by pre', 'Incremental backup of ', 'Verified ', 'There is nothing'])
-			assert.match(log, new RegExp(`Z ${said}`));
-		assert.match((await tsdup(['schedule', 'batched', 'purge'], box)).stderr, /Without --force/);
-	});
-
-	test('a unit that systemd would not take is found by the same check', () => {
-		const job: Job = {
-			name: 'x',
-			title: 'x',
-			command: ['/no/such/program'],
-			environment: {},
-			at: { hour: 25, minute: 0 },
-			delay: 0,
-			system: true,
-		};
-		const folder = join(box.dir, 'faulty');
-		mkdirSync(folder);
-		for (const [name, text] of systemdUnits(job)) writeFileSync(join(folder, name), text);
-		const verify = (unit: string) =>
-			spawnSync('systemd-analyze', ['verify', join(folder, unit)]).stderr.toString();
-		assert.match(verify('tsdup-x.timer'), /25:00/);
-		assert.match(verify('tsdup-x.service'), /\/no\/such\/program/);
-	});
-
-	test('--cron prints a line whose command makes a backup, logs it, and says only what is wrong', async () => {
-		const failure = `echo failed 100% >>'${box.dir}/cron-failure'`;
-		const { code, stdout } = await tsdup(
-			['schedule', hostile, '--cron', '--at', '23:30', '--on-failure', failure],
-			box,
-		);
-		assert.equal(code, 0);
-		const [, minute, hour, command = ''] = /^(\d+) (\d+) \* \* \* (.*)\n$/.exec(stdout) ?? [];
-		const late = Number(hour) * 60 + Number(minute);
-		assert.ok(late >= 23 * 60 + 30 || late < 30, stdout);
-		assert.match(command, / nice -n 19 ionice -c 3 /);
-		// As cron does: a backslash before a percent sign goes, the rest is the shell's. The priority is left as it is: on a
-		// machine that runs other tests the lowest is none.
-		const asCron = () =>
-			runWords(['/bin/sh', '-c', command.replace('nice -n 19', 'nice -n 0').replaceAll('\\%', '%')], {
-				PATH: '/usr/bin:/bin',
-			});
-		await asCron();
-		const log = join(box.env.XDG_CACHE_HOME as string, 'tsdup/logs', `${hostile}.log`);
-		assert.match(readFileSync(log, 'utf8'), /^\d{4}-.*Z (Incremental|Full) backup of .* is complete/m);
-		assert.equal(statSync(log).mode & 0o777, 0o600);
-		const again = await asCron();
-		assert.deepEqual([again.code, again.stdout, again.stderr], [0, '', '']);
-
-		rmSync(join(box.dir, 'source'), { recursive: true });
-		const broken = await asCron();
-		assert.match(broken.stderr, /^tsdup: /);
-		assert.equal(readFileSync(join(box.dir, 'cron-failure'), 'utf8'), 'failed 100%\n');
-		assert.match(readFileSync(log, 'utf8'), /Z error: /);
-		prepared(box, hostile);
-	});
-
-	test('two machines, or two profiles, do not begin at the same minute', () => {
-		const job = (name: string): Job => ({
-			name,
-			title: '',
-			command: ['/n', '/t', 'backup'],
-			environment: {},
-			at: { hour: 2, minute: 30 },
-			delay: 3600,
-			system: false,
-		});
-		const minutes = Array.from({ length: 20 }, (_, i) =>
-			cronLine(job(`p${i}`), '/log')
-				.split(' ', 2)
-				.join(' '),
-		);
-		assert.ok(new Set(minutes).size > 10);
-		assert.equal(cronLine(job('p'), '/log'), cronLine(job('p'), '/log'));
-	});
-
-	test('what is no time, or cannot be written down, is refused', async () => {
-		for (const options of [
-			['--at', '24:00'],
-			['--at', '2.30'],
-			['--on-failure', 'a\nb'],
-			['--cron', '--install'],
-			['backup_restore'],
-			['backup_nothing'],
-		])
-			assert.equal((await tsdup(['schedule', hostile, ...options], box)).code, 2);
-	});
-});
-
 describe('--log', () => {
 	const box = sandbox();
 	after(() => box.remove());
 
 	test('takes what is said, also with -q, and is put aside when it is full', async () => {
-		prepared(box, 'p');
+		smallProfile(box, 'p');
 		const log = join(box.dir, 'log');
 		writeFileSync(log, 'x'.repeat(2 ** 20 + 1), { mode: 0o600 });
 		assert.equal((await tsdup(['-q', '--log', log, 'backup', 'p'], box)).code, 0);
@@ -359,7 +169,7 @@ describe('doctor', () => {
 	}
 
 	before(async () => {
-		dir = prepared(box, 'p');
+		dir = smallProfile(box, 'p');
 		assert.equal((await tsdup(['backup', 'p'], box)).code, 0);
 	});
 
