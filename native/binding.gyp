@@ -7,7 +7,7 @@
     'cflags_cc': ['-std=c++17', '-Wall', '-Wextra'],
   },
   'targets': [
-    { 'target_name': 'tsdup', 'sources': ['librsync.cc'], 'libraries': ['-lrsync'] },
+    { 'target_name': 'tsdup', 'sources': ['librsync.cc', 'rsync-jobs.cc', 'block-sums.cc'], 'libraries': ['-lrsync'] },
     {
       'target_name': 'fuse',
       'sources': ['fuse.cc'],

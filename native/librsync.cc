@@ -1,4 +1,4 @@
-// librsync for src/rsync/: signatures and deltas, computed on libuv's thread pool.
+// Signatures and deltas for src/rsync/, computed on libuv's thread pool.
 //
 // Exports readFiles(paths, facts, output, flags) -> Promise<{ read: Buffer, signatures: Buffer }>: reads several small files and
 // makes their signatures in one go: a call for each would cost more than the work itself.
@@ -29,118 +29,9 @@
 #include <utility>
 #include <vector>
 
+#include "rsync-jobs.h"
+
 namespace {
-
-// MD4 sums cut to 8 bytes are what every release of duplicity writes and every librsync reads.
-constexpr rs_magic_number kMagic = RS_MD4_SIG_MAGIC;
-constexpr size_t kStrongLength = 8;
-
-// librsync copies all input offered at once into a buffer of its own, and counts some of it in an int.
-// Offering it in pieces bounds both. Speed is the same from 16 KiB to 1 MiB; longer pieces favour long blocks.
-constexpr size_t kPiece = 256 * 1024;
-
-struct FreeJob {
-  void operator()(rs_job_t* job) const { rs_job_free(job); }
-};
-struct FreeSums {
-  void operator()(rs_signature_t* sums) const { rs_free_sumset(sums); }
-};
-using JobHandle = std::unique_ptr<rs_job_t, FreeJob>;
-using SumsHandle = std::unique_ptr<rs_signature_t, FreeSums>;
-
-void Check(rs_result result) {
-  if (result != RS_DONE) throw std::runtime_error(std::string("librsync: ") + rs_strerror(result));
-}
-
-// Feeds `length` bytes and appends what comes out. Returns when all of them are taken and, if `last`, the job is done.
-void Feed(rs_job_t* job, const char* bytes, size_t length, bool last, std::vector<char>& out) {
-  char space[64 * 1024];
-  rs_buffers_t buffers{};
-  buffers.next_in = const_cast<char*>(bytes);
-  size_t left = length;
-  for (;;) {
-    const size_t offered = std::min(left, kPiece);
-    buffers.avail_in = offered;
-    buffers.eof_in = last && offered == left;
-    buffers.next_out = space;
-    buffers.avail_out = sizeof space;
-    const rs_result result = rs_job_iter(job, &buffers);
-    const size_t taken = offered - buffers.avail_in;
-    const size_t made = sizeof space - buffers.avail_out;
-    left -= taken;
-    out.insert(out.end(), space, space + made);
-    if (result != RS_BLOCKED) return Check(result);
-    if (!last && left == 0 && buffers.avail_out > 0) return;
-    if (taken == 0 && made == 0) return Check(RS_INTERNAL_ERROR);
-  }
-}
-
-// One file's worth of work. Begin() and Run() are called on pool threads, `state` belongs to the main thread.
-class Job {
- public:
-  enum class State { kIdle, kRunning, kEnded };
-  State state = State::kIdle;
-
-  virtual ~Job() = default;
-
-  // What librsync holds goes as soon as the job is over: the garbage collector cannot see how much it is.
-  std::vector<char> Run(const char* bytes, size_t length, bool last) {
-    std::vector<char> out;
-    try {
-      if (!job_) job_ = Begin();
-      Feed(job_.get(), bytes, length, last, out);
-    } catch (...) {
-      End();
-      throw;
-    }
-    if (last) End();
-    return out;
-  }
-
- protected:
-  virtual JobHandle Begin() = 0;
-  virtual void End() { job_.reset(); }
-
- private:
-  JobHandle job_;
-};
-
-class SignatureJob : public Job {
- public:
-  explicit SignatureJob(size_t block_length) : block_length_(block_length) {}
-
- protected:
-  JobHandle Begin() override { return JobHandle(rs_sig_begin(block_length_, kStrongLength, kMagic)); }
-
- private:
-  size_t block_length_;
-};
-
-class DeltaJob : public Job {
- public:
-  DeltaJob(const char* signature, size_t length) : signature_(signature, signature + length) {}
-
- protected:
-  JobHandle Begin() override {
-    rs_signature_t* sums = nullptr;
-    const JobHandle load(rs_loadsig_begin(&sums));
-    sums_.reset(sums);
-    std::vector<char> none;
-    Feed(load.get(), signature_.data(), signature_.size(), true, none);
-    Check(rs_build_hash_table(sums_.get()));
-    std::vector<char>().swap(signature_);
-    return JobHandle(rs_delta_begin(sums_.get()));
-  }
-
-  void End() override {
-    Job::End();
-    sums_.reset();
-  }
-
- private:
-  std::vector<char> signature_;
-  SumsHandle sums_;
-};
 
 // One call of run(). Holds the job and the chunk, so neither can be collected under the thread's feet.
 class Work : public Napi::AsyncWorker {
@@ -243,8 +134,9 @@ class ReadFiles : public Napi::AsyncWorker {
       const bool fits = ReadWhole(path, flags_, facts, at);
       const auto size = static_cast<size_t>(facts.size);
       if (fits) {
-        const JobHandle job(rs_sig_begin(static_cast<size_t>(facts.block_length), kStrongLength, kMagic));
-        Feed(job.get(), at, size, true, signatures_);
+        SignatureJob job(static_cast<size_t>(facts.block_length));
+        const std::vector<char> signature = job.Run(at, size, true);
+        signatures_.insert(signatures_.end(), signature.begin(), signature.end());
       }
       read_.push_back(fits);
       path += strlen(path) + 1;

@@ -3,7 +3,7 @@
  * else agree: an edit that puts the time back looks like this, and all of a tree that was restored or copied.
  */
 import { closeSync } from 'node:fs';
-import type { Entry } from '../index/entry.js';
+import type { FormerEntry } from '../index/entry.js';
 import type { ReadFile } from '../rsync/read.js';
 import { isSignatureOf } from '../rsync/signature.js';
 import { openRegular, type SourceMetadata } from '../source/source.js';
@@ -14,7 +14,7 @@ import { PIECE_LENGTH } from './pieces.js';
 const NONE = Buffer.alloc(0);
 
 /** Throws nothing. @param path absolute */
-export function hasSameXattrs(path: Buffer, previous: Entry): boolean {
+export function hasSameXattrs(path: Buffer, previous: FormerEntry): boolean {
 	return (readXattrs(path).xattrs ?? NONE).equals(previous.xattrs ?? NONE);
 }
 

@@ -40,6 +40,9 @@ export interface Entry extends Header {
 /** An entry as stat(2) tells of it. */
 export type ListedEntry = Omit<Entry, 'uname' | 'gname' | 'link' | 'stamp'>;
 
+/** An entry as a backup compares it with the source: names of owners are not compared. */
+export type FormerEntry = Omit<Entry, 'uname' | 'gname'>;
+
 /** Where an rsync signature lies in a sigtar. */
 export interface SignatureRef {
 	readonly volume: number;

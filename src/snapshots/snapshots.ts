@@ -115,8 +115,8 @@ export class Snapshots {
 	}
 
 	/** A regular file's content, to be read at any offset. @throws as `size` */
-	async open(set: SnapshotSet, entry: Entry): Promise<FileReader> {
-		return new FileReader(this.#content, new ExtentMap(await this.#resolver.extents(set, entry.node)));
+	async open(set: SnapshotSet, { node }: Pick<Entry, 'node'>): Promise<FileReader> {
+		return new FileReader(this.#content, new ExtentMap(await this.#resolver.extents(set, node)));
 	}
 
 	/**

@@ -2,7 +2,7 @@
  * What differs between the source and the snapshot before: a walk of both side by side, in tuple order of paths (the
  * order of duplicity's format). Memory holds the directories on the way down only.
  */
-import type { Entry, Metadata, SnapshotSet } from '../index/entry.js';
+import type { FormerEntry, Metadata, SnapshotSet } from '../index/entry.js';
 import type { Index } from '../index/index.js';
 import type { Selection, SelectionEntry } from '../profile/selection.js';
 import {
@@ -18,12 +18,12 @@ import {
 
 export type Change =
 	/** `previous`: the entry at this path in the snapshot before, whatever its type; null when there was none. */
-	| { kind: 'stored'; path: Buffer; metadata: SourceMetadata; previous: Entry | null }
-	| { kind: 'deleted'; path: Buffer; previous: Entry }
+	| { kind: 'stored'; path: Buffer; metadata: SourceMetadata; previous: FormerEntry | null }
+	| { kind: 'deleted'; path: Buffer; previous: FormerEntry }
 	/** All that it shows is as before, but its content or its extended attributes may have been changed. */
-	| { kind: 'touched'; path: Buffer; metadata: SourceMetadata; previous: Entry }
+	| { kind: 'touched'; path: Buffer; metadata: SourceMetadata; previous: FormerEntry }
 	/** `learned`: its stamp, which was not known; else null. */
-	| { kind: 'same'; path: Buffer; previous: Entry; learned: number | null };
+	| { kind: 'same'; path: Buffer; previous: FormerEntry; learned: number | null };
 
 /** What is there now, and is to be looked at. */
 export type Found = Extract<Change, { kind: 'stored' | 'touched' }>;
@@ -59,7 +59,7 @@ function* present(
 	before: Before | null,
 	path: Buffer,
 	metadata: SourceMetadata,
-	previous: Entry | null,
+	previous: FormerEntry | null,
 ): Generator<Change> {
 	if (!previous || !isSame(previous, metadata)) yield { kind: 'stored', path, metadata, previous };
 	else if (previous.stamp === metadata.stamp) yield { kind: 'same', path, previous, learned: null };
@@ -74,24 +74,24 @@ function* present(
 }
 
 /** A directory's entries in the snapshot before, a page at a time: there may be a million. */
-function* listFormer({ index, set }: Before, directory: number): Generator<Entry, void> {
+function* listFormer({ index, set }: Before, directory: number): Generator<FormerEntry, void> {
 	for (let after = Buffer.alloc(0); ; ) {
 		const page = index.listAfter(set, directory, after, PAGE);
 		yield* page;
 		if (page.length < PAGE) return;
-		after = Buffer.from((page.at(-1) as Entry).name);
+		after = Buffer.from((page.at(-1) as FormerEntry).name);
 	}
 }
 
 const PAGE = 1000;
-const NOTHING: Iterable<Entry> = [];
+const NOTHING: Iterable<FormerEntry> = [];
 
 /** A directory's children, now and before, merged by name. */
 function* children(
 	source: WalkSource,
 	before: Before | null,
 	parent: Buffer,
-	former: Iterator<Entry>,
+	former: Iterator<FormerEntry>,
 ): Generator<Change> {
 	const listed = listDirectory(sourcePath(source.root, parent));
 	let now: IteratorResult<Listed, void>;
@@ -121,7 +121,7 @@ function* child(
 	before: Before | null,
 	path: Buffer,
 	listed: Listed,
-	previous: Entry | null,
+	previous: FormerEntry | null,
 ): Generator<Change> {
 	let metadata: SourceMetadata | null;
 	try {
@@ -171,7 +171,7 @@ function facts(source: WalkSource, path: Buffer, { type, device, mtime }: Source
 }
 
 /** A path that is not there any more, and all that was below it. */
-function* gone(before: Before | null, path: Buffer, entry: Entry): Generator<Change> {
+function* gone(before: Before | null, path: Buffer, entry: FormerEntry): Generator<Change> {
 	yield { kind: 'deleted', path, previous: entry };
 	if (before && entry.type === 'dir') {
 		for (const below of listFormer(before, entry.node)) {
@@ -180,7 +180,7 @@ function* gone(before: Before | null, path: Buffer, entry: Entry): Generator<Cha
 	}
 }
 
-function isSame(before: Entry, now: Metadata): boolean {
+function isSame(before: FormerEntry, now: Metadata): boolean {
 	return (
 		before.type === now.type &&
 		before.mode === now.mode &&

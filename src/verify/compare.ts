@@ -4,7 +4,7 @@
  */
 import { closeSync, readSync, statSync } from 'node:fs';
 import { TsdupError } from '../errors.js';
-import type { Entry, Metadata, SnapshotSet } from '../index/entry.js';
+import type { FormerEntry, Metadata, SnapshotSet } from '../index/entry.js';
 import type { Index } from '../index/index.js';
 import type { Selection } from '../profile/selection.js';
 import type { Snapshots } from '../snapshots/snapshots.js';
@@ -77,7 +77,7 @@ function statOf(root: Buffer): { dev: bigint } {
 	}
 }
 
-function metadataDifferences(before: Entry, now: Metadata): string[] {
+function metadataDifferences(before: FormerEntry, now: Metadata): string[] {
 	if (before.type !== now.type) return ['type'];
 	const what: string[] = [];
 	if (before.mode !== now.mode && now.type !== 'symlink') what.push('mode');
@@ -92,7 +92,7 @@ function metadataDifferences(before: Entry, now: Metadata): string[] {
 async function sameContent(
 	snapshots: Snapshots,
 	set: SnapshotSet,
-	entry: Entry,
+	entry: FormerEntry,
 	path: Buffer,
 ): Promise<boolean> {
 	const file = openRegular(path);
