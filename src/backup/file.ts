@@ -54,7 +54,7 @@ export async function storeFile(
 	const output = new Output(difftar, path, file, metadata, basis);
 	const block = blockLength(metadata.size);
 	if (first.length <= metadata.size && first.length < PIECE_LENGTH) {
-		await output.whole(first);
+		await output.whole(basis ? await deltaOf(basis.signature, first) : first);
 		return output.finish(first.length, await signatureOf(first, block), null);
 	}
 	const signature = new SignatureStream(block);
@@ -62,16 +62,21 @@ export async function storeFile(
 	let size = 0;
 	let incomplete: unknown = null;
 	for (let piece = first; piece.length > 0; ) {
-		const [part] = await Promise.all([signature.update(piece), output.update(piece)]);
-		signed.push(part);
+		// The next piece is read while this one is worked on. Settled in any case: nobody may close the file before.
+		const [part, stored, next] = await Promise.allSettled([
+			signature.update(piece),
+			output.update(piece),
+			readMore(fd, PIECE_LENGTH),
+		]);
+		for (const worked of [part, stored]) if (worked.status === 'rejected') throw worked.reason;
+		if (part.status === 'fulfilled') signed.push(part.value);
 		size += piece.length;
-		try {
-			piece = await readMore(fd, PIECE_LENGTH);
-		} catch (error) {
+		if (next.status === 'rejected') {
 			// Pieces of it are stored already: what is there is kept, and said to be incomplete.
-			incomplete = error;
+			incomplete = next.reason;
 			break;
 		}
+		piece = next.value;
 	}
 	signed.push(await signature.final());
 	await output.end();
@@ -81,16 +86,22 @@ export async function storeFile(
 /** A small file is in one piece, or its delta, which may be longer, in two: too little to go on from the middle. */
 const SMALL: PieceFile = { fd: null, kept: [] };
 
-/** As `storeFile`, of a file that was read and signed. */
+/** What a small file is now, said by what it was. */
+export interface SmallDelta {
+	readonly basis: Basis;
+	readonly delta: Buffer;
+}
+
+/** As `storeFile`, of a file that was read and signed. @param small null stores it whole */
 export async function storeRead(
 	difftar: Difftar,
 	path: Buffer,
 	metadata: Metadata,
 	{ content, signature }: ReadFile,
-	basis: Basis | null,
+	small: SmallDelta | null,
 ): Promise<StoredFile> {
-	const output = new Output(difftar, path, SMALL, metadata, basis);
-	await output.whole(content);
+	const output = new Output(difftar, path, SMALL, metadata, small?.basis ?? null);
+	await output.whole(small?.delta ?? content);
 	return output.finish(content.length, signature, null);
 }
 
@@ -113,9 +124,9 @@ class Output {
 		});
 	}
 
-	/** All of a small file at once. */
-	async whole(content: Buffer): Promise<void> {
-		await this.#write(this.#basis ? await deltaOf(this.#basis.signature, content) : content);
+	/** All of a small file at once, or of its delta. */
+	async whole(bytes: Buffer): Promise<void> {
+		await this.#write(bytes);
 	}
 
 	async update(content: Buffer): Promise<void> {

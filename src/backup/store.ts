@@ -7,13 +7,15 @@ import type { FileChange } from '../collection/manifest.js';
 import type { Content } from '../content/content.js';
 import { DamageError, MissingObjectError, TsdupError } from '../errors.js';
 import type { StampLearner } from '../index/stamps.js';
+import { deltaOf } from '../rsync/delta.js';
 import type { ReadFile } from '../rsync/read.js';
 import { openRegular, type SourceMetadata, sourcePath } from '../source/source.js';
 import type { Before, Change, Found } from '../source/walk.js';
 import { reason, shown } from '../source/words.js';
 import { readXattrs } from '../source/xattrs.js';
 import { CannotResume, type StoredPiece } from './checkpoints.js';
-import { type Basis, storeFile, storeRead } from './file.js';
+import { type Basis, type SmallDelta, storeFile, storeRead } from './file.js';
+import type { Ready } from './read-ahead.js';
 import type { Counts, Reporter } from './report.js';
 import type { SetWriter } from './set-writer.js';
 import { hasSameContent, hasSameXattrs } from './unchanged.js';
@@ -38,9 +40,23 @@ export interface StoreOptions {
 
 export class Store {
 	readonly #options: StoreOptions;
+	/** Of the group at hand. */
+	readonly #deltas = new Map<Change, Promise<SmallDelta | null>>();
 
 	constructor(options: StoreOptions) {
 		this.#options = options;
+	}
+
+	/** Begins the deltas of what was read ahead: they are made side by side. Before `store` of each of them. */
+	begin(group: readonly Ready[]): void {
+		this.#deltas.clear();
+		for (const { change, read } of group) {
+			if (!read || change.kind !== 'stored' || change.previous?.type !== 'file') continue;
+			const delta = this.#delta(change.previous.node, read);
+			// When it fails, that is met when its turn comes.
+			delta.catch(() => {});
+			this.#deltas.set(change, delta);
+		}
 	}
 
 	/**
@@ -88,12 +104,14 @@ export class Store {
 	}
 
 	/** @returns whether the file was stored; if not, its state in the snapshot before stays */
-	async #storeFile({ path, metadata: seen, previous }: Found, read: ReadFile | null): Promise<boolean> {
+	async #storeFile(change: Found, read: ReadFile | null): Promise<boolean> {
+		const { path, metadata: seen, previous } = change;
 		const { writer, reporter, counts } = this.#options;
 		if (read) {
-			const basis = previous?.type === 'file' ? await this.#basis(previous.node) : null;
+			const isFile = previous?.type === 'file';
+			const small = isFile ? await (this.#deltas.get(change) ?? this.#delta(previous.node, read)) : null;
 			const metadata = this.#withXattrs(path, seen, sourcePath(this.#options.source, path));
-			const stored = await storeRead(writer.difftar, path, metadata, read, basis);
+			const stored = await storeRead(writer.difftar, path, metadata, read, small);
 			await writer.record({ path, ...stored, stamp: seen.stamp, ...effects(previous) });
 			counts.bytesRead += seen.size;
 			return true;
@@ -152,6 +170,12 @@ export class Store {
 			}
 			return null;
 		}
+	}
+
+	/** null as for `#basis`. */
+	async #delta(node: number, { content }: ReadFile): Promise<SmallDelta | null> {
+		const basis = await this.#basis(node);
+		return basis && { basis, delta: await deltaOf(basis.signature, content) };
 	}
 
 	/** What a delta is made against; null when the signature cannot be had: the file is then stored whole. */

@@ -70,6 +70,7 @@ export async function writeSet(work: Work): Promise<BackupReport> {
 	try {
 		const isKept = (change: Change) => resumption?.holds(change.path) ?? false;
 		for await (const group of readAhead(changes(options, counts, before), source, isKept)) {
+			store.begin(group);
 			for (const { change, read } of group) {
 				path = change.path;
 				if (!(await resumption?.covers(change, writer, counts))) await store.store(change, read);
