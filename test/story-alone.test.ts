@@ -33,7 +33,7 @@ test('every other day the job makes a backup, verifies it and purges', async () 
 		const job = ['--log', log, 'run', 'home', 'backup_verify_purge', '--force'];
 		const { stdout } = await story.day(day, () => story.tsdup(...job));
 		assert.match(stdout, /^(Full|Incremental) backup of .* is complete/m);
-		assert.match(stdout, /^Verified \d+ objects, .*: all good\.$/m);
+		assert.match(stdout, /^Verified \d+ objects, .*: all good, signed by BE0139F7AD67C590\.$/m);
 		assert.match(stdout, day === 10 ? /^Deleted 2 sets with /m : /^There is nothing to delete\.$/m);
 		await story.assertTidy();
 	}
