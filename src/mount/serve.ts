@@ -33,6 +33,8 @@ export async function serve(
 	const leave = () => {
 		begun
 			.then(() => detach(mountpoint, { lazy: true }))
+			// The program that unmounts may have got the signal, too: systemd sends it to all of a service, unless told otherwise.
+			.catch(() => detach(mountpoint, { lazy: true }))
 			.catch((error: Error) => process.stderr.write(`${error.message}\n`));
 	};
 	for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, leave);
