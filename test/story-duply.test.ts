@@ -37,7 +37,12 @@ test('each day the job makes a backup and purges, whoever runs it', async () => 
 		const run = () =>
 			by === 'duply' ? story.duply('home', JOB, '--force') : story.tsdup('run', 'home', JOB, '--force');
 		const { stdout } = await story.day(2 * i, run);
-		assert.match(stdout, by === 'duply' ? /^Verify complete: \d+ files/m : /^Verified .*: all good, signed by BE0139F7AD67C590\.$/m);
+		assert.match(
+			stdout,
+			by === 'duply'
+				? /^Verify complete: \d+ files/m
+				: /^Verified .*: all good, signed by BE0139F7AD67C590\.$/m,
+		);
 		// What tsdup lays beside a set is not duply's to delete.
 		if (by === 'tsdup') await story.assertTidy();
 	}
