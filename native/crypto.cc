@@ -21,19 +21,14 @@
 #include <utility>
 #include <vector>
 
+#include "freer.h"
+
 namespace {
 
 using Bytes = Napi::Buffer<uint8_t>;
 
 constexpr size_t kBlock = 16;
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* pointer) const {
-    Free(pointer);
-  }
-};
 using HashContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
 

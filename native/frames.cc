@@ -19,6 +19,8 @@
 #include <utility>
 #include <vector>
 
+#include "freer.h"
+
 namespace {
 
 using Bytes = Napi::Buffer<uint8_t>;
@@ -29,14 +31,8 @@ constexpr size_t kKeyLength = 32;
 constexpr uint32_t kLevel = 2;
 constexpr size_t kLevelLength = ISAL_DEF_LVL2_EXTRA_LARGE;
 
-struct FreeHash {
-  void operator()(EVP_MD_CTX* hash) const { EVP_MD_CTX_free(hash); }
-};
-struct FreeCipher {
-  void operator()(EVP_CIPHER_CTX* cipher) const { EVP_CIPHER_CTX_free(cipher); }
-};
-using Hash = std::unique_ptr<EVP_MD_CTX, FreeHash>;
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, FreeCipher>;
+using Hash = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
+using Cipher = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
 
 void Check(int result) {
   if (result != 1) throw std::runtime_error("OpenSSL refuses");

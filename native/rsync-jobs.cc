@@ -65,7 +65,18 @@ const uint8_t* Unsigned(const char* bytes) { return reinterpret_cast<const uint8
 
 }  // namespace
 
-std::vector<char> SignatureJob::Run(const char* bytes, size_t length, bool last) {
+std::vector<char> Job::Run(const char* bytes, size_t length, bool last) {
+  try {
+    std::vector<char> out = Take(bytes, length, last);
+    if (last) End();
+    return out;
+  } catch (...) {
+    End();
+    throw;
+  }
+}
+
+std::vector<char> SignatureJob::Take(const char* bytes, size_t length, bool last) {
   std::vector<char> out;
   if (!begun_) {
     for (const size_t value : {size_t{RS_MD4_SIG_MAGIC}, block_length_, kStrongLength}) Put(out, value, 4);
@@ -85,39 +96,48 @@ DeltaJob::DeltaJob(const char* signature, size_t length)
       in_place_(Word(signature_, 0) == RS_MD4_SIG_MAGIC && Word(signature_, 8) == kStrongLength),
       blocks_(Word(signature_, 4)) {}
 
-std::vector<char> DeltaJob::Run(const char* bytes, size_t length, bool last) {
+std::vector<char> DeltaJob::Take(const char* bytes, size_t length, bool last) {
   std::vector<char> out;
   if (!begun_) Put(out, kDeltaMagic, 4);
   begun_ = true;
   if (in_place_) {
     blocks_.Push(bytes, length, last, [&](const char* block, size_t block_length, size_t count) {
-      Take(block, block_length, count, out);
+      Compare(block, block_length, count, out);
     });
   } else {
-    Search(bytes, length, out);
+    Search(bytes, length, false, out);
   }
   if (last) {
     EndSearch(out);
     EndCopy(out);
     out.push_back(kEnd);
-    // It goes as soon as the job is over: the garbage collector cannot see how much it is.
-    sums_.reset();
-    std::vector<char>().swap(signature_);
   }
   return out;
 }
 
-void DeltaJob::Take(const char* bytes, size_t length, size_t count, std::vector<char>& out) {
+void DeltaJob::End() {
+  search_.reset();
+  sums_.reset();
+  std::vector<char>().swap(signature_);
+}
+
+void DeltaJob::Compare(const char* bytes, size_t length, size_t count, std::vector<char>& out) {
   std::vector<uint8_t> sums(count * kSumsLength);
   BlockSums(Unsigned(bytes), length, count, sums.data());
-  for (size_t i = 0; i < count; i++, next_++) {
-    if (IsWhereItWas(&sums[i * kSumsLength])) {
+  for (size_t i = 0; i < count;) {
+    const size_t first = i;
+    const bool same = IsWhereItWas(&sums[i * kSumsLength]);
+    const uint64_t from = uint64_t{next_} * Word(signature_, 4);
+    do i++, next_++;
+    while (i < count && IsWhereItWas(&sums[i * kSumsLength]) == same);
+    const size_t run = (i - first) * length;
+    if (same) {
       EndSearch(out);
-      if (copy_length_ == 0) copy_from_ = uint64_t{next_} * Word(signature_, 4);
-      copy_length_ += length;
+      if (copy_length_ == 0) copy_from_ = from;
+      copy_length_ += run;
     } else {
       EndCopy(out);
-      Search(bytes + i * length, length, out);
+      Search(bytes + first * length, run, false, out);
     }
   }
 }
@@ -127,33 +147,32 @@ bool DeltaJob::IsWhereItWas(const uint8_t* sums) const {
   return at + kSumsLength <= signature_.size() && std::memcmp(signature_.data() + at, sums, kSumsLength) == 0;
 }
 
-void DeltaJob::Search(const char* bytes, size_t length, std::vector<char>& out) {
-  if (!sums_) {
-    rs_signature_t* sums = nullptr;
-    const JobHandle load(rs_loadsig_begin(&sums));
-    sums_.reset(sums);
-    std::vector<char> none;
-    Feed(load.get(), signature_.data(), signature_.size(), true, none);
-    Check(rs_build_hash_table(sums_.get()));
-  }
+void DeltaJob::LoadSums() {
+  rs_signature_t* sums = nullptr;
+  const JobHandle load(rs_loadsig_begin(&sums));
+  sums_.reset(sums);
+  std::vector<char> none;
+  Feed(load.get(), signature_.data(), signature_.size(), true, none);
+  Check(rs_build_hash_table(sums_.get()));
+}
+
+void DeltaJob::Search(const char* bytes, size_t length, bool last, std::vector<char>& out) {
+  if (!sums_) LoadSums();
   if (!search_) {
     search_.reset(rs_delta_begin(sums_.get()));
     header_left_ = 4;
   }
   std::vector<char> made;
-  Feed(search_.get(), bytes, length, false, made);
+  Feed(search_.get(), bytes, length, last, made);
+  // Without its own header and end.
   const size_t header = std::min(header_left_, made.size());
   header_left_ -= header;
-  out.insert(out.end(), made.begin() + static_cast<std::ptrdiff_t>(header), made.end());
+  out.insert(out.end(), made.begin() + static_cast<std::ptrdiff_t>(header), made.end() - (last ? 1 : 0));
+  if (last) search_.reset();
 }
 
 void DeltaJob::EndSearch(std::vector<char>& out) {
-  if (!search_) return;
-  std::vector<char> made;
-  Feed(search_.get(), nullptr, 0, true, made);
-  // Without its own header and end.
-  out.insert(out.end(), made.begin() + static_cast<std::ptrdiff_t>(header_left_), made.end() - 1);
-  search_.reset();
+  if (search_) Search(nullptr, 0, true, out);
 }
 
 void DeltaJob::EndCopy(std::vector<char>& out) {

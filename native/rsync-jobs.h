@@ -9,6 +9,8 @@
 #include <memory>
 #include <vector>
 
+#include "freer.h"
+
 class Job {
  public:
   enum class State { kIdle, kRunning, kEnded };
@@ -16,8 +18,14 @@ class Job {
   State state = State::kIdle;
 
   virtual ~Job() = default;
+
   // Takes the next bytes of the file; returns what of the output is complete. Throws std::runtime_error, and is over then.
-  virtual std::vector<char> Run(const char* bytes, size_t length, bool last) = 0;
+  // What a job holds goes as soon as it is over: the garbage collector cannot see how much it is.
+  std::vector<char> Run(const char* bytes, size_t length, bool last);
+
+ protected:
+  virtual std::vector<char> Take(const char* bytes, size_t length, bool last) = 0;
+  virtual void End() {}
 };
 
 // Cuts a file into blocks, of which the last may be short.
@@ -53,7 +61,9 @@ class Blocks {
 class SignatureJob : public Job {
  public:
   explicit SignatureJob(size_t block_length) : block_length_(block_length), blocks_(block_length) {}
-  std::vector<char> Run(const char* bytes, size_t length, bool last) override;
+
+ protected:
+  std::vector<char> Take(const char* bytes, size_t length, bool last) override;
 
  private:
   size_t block_length_;
@@ -61,26 +71,24 @@ class SignatureJob : public Job {
   bool begun_ = false;
 };
 
-struct FreeJob {
-  void operator()(rs_job_t* job) const { rs_job_free(job); }
-};
-struct FreeSums {
-  void operator()(rs_signature_t* sums) const { rs_free_sumset(sums); }
-};
-using JobHandle = std::unique_ptr<rs_job_t, FreeJob>;
-using SumsHandle = std::unique_ptr<rs_signature_t, FreeSums>;
+using JobHandle = std::unique_ptr<rs_job_t, Freer<rs_job_free>>;
+using SumsHandle = std::unique_ptr<rs_signature_t, Freer<rs_free_sumset>>;
 
 // In a file that was changed in place most blocks are where they were: those are found by their sums alone. Only what lies between
 // is searched by librsync for blocks that have moved.
 class DeltaJob : public Job {
  public:
   DeltaJob(const char* signature, size_t length);
-  std::vector<char> Run(const char* bytes, size_t length, bool last) override;
+
+ protected:
+  std::vector<char> Take(const char* bytes, size_t length, bool last) override;
+  void End() override;
 
  private:
-  void Take(const char* bytes, size_t length, size_t count, std::vector<char>& out);
+  void Compare(const char* bytes, size_t length, size_t count, std::vector<char>& out);
   bool IsWhereItWas(const uint8_t* sums) const;
-  void Search(const char* bytes, size_t length, std::vector<char>& out);
+  void LoadSums();
+  void Search(const char* bytes, size_t length, bool last, std::vector<char>& out);
   void EndSearch(std::vector<char>& out);
   void EndCopy(std::vector<char>& out);
 

@@ -23,12 +23,11 @@ import {
 	type S3Client,
 } from '@aws-sdk/client-s3';
 import { connect } from '../src/target/s3-client.js';
-import { profile, type Sandbox, sandbox, tsdup } from './cli.js';
+import { profile, putOnPath, type Sandbox, sandbox, tsdup } from './cli.js';
 import { importKeys } from './fixtures.js';
 import { type Radosgw, startRadosgw } from './radosgw.js';
 import { assertSameTree, describeTree } from './tree.js';
 
-const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** A key of test/fixtures/keys and its passphrase. */
 const KEY = 'BE0139F7AD67C590';
@@ -51,11 +50,7 @@ function block(file: string, name: string): string {
 /** A bare machine: its own home, keyring and cache, and tsdup in its path. */
 function machine(): Sandbox {
 	const box = sandbox();
-	mkdirSync(join(box.dir, 'bin'));
-	writeFileSync(join(box.dir, 'bin/tsdup'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`, {
-		mode: 0o755,
-	});
-	box.env.PATH = `${join(box.dir, 'bin')}:${box.env.PATH}`;
+	putOnPath(box);
 	delete box.env.TSDUP_PROFILES;
 	delete box.env.XDG_CACHE_HOME;
 	return box;

@@ -62,6 +62,15 @@ export function profile({ env }: Sandbox, name: string, conf: string): string {
 	return dir;
 }
 
+/** Makes `tsdup` a command in the sandbox. */
+export function putOnPath({ dir, env }: Sandbox): void {
+	mkdirSync(join(dir, 'bin'));
+	writeFileSync(join(dir, 'bin/tsdup'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`, {
+		mode: 0o755,
+	});
+	env.PATH = `${join(dir, 'bin')}:${env.PATH}`;
+}
+
 /** One whose source is a folder with a file, and whose target is another folder. @returns the profile's folder */
 export function smallProfile(box: Sandbox, name: string): string {
 	const source = join(box.dir, 'source');
@@ -87,6 +96,11 @@ export function startTsdup(args: readonly string[], { env }: { env: NodeJS.Proce
 /** Stock duplicity; its archive folder is in HOME, its passphrase PASSPHRASE. */
 export function duplicity(args: readonly string[], { env }: { env: NodeJS.ProcessEnv }): Promise<Ended> {
 	return ended(spawn('duplicity', args, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+}
+
+/** Real duply. @param args the profile first */
+export function duply(args: readonly string[], { env }: { env: NodeJS.ProcessEnv }): Promise<Ended> {
+	return ended(spawn('duply', args, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
 }
 
 export async function ended(child: ChildProcess): Promise<Ended> {

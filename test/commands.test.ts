@@ -8,11 +8,10 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { profile, sandbox, tsdup } from './cli.js';
+import { profile, putOnPath, sandbox, tsdup } from './cli.js';
 import { Days } from './days.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 /** S3 with the credentials of the machine: foreign-s3.test.ts and others mount such URLs. */
 const ELSEWHERE = ['tsdup mount --target s3:///bucket/prefix snapshots'];
 
@@ -30,11 +29,7 @@ function commandsOf(document: string): string[] {
 }
 
 before(async () => {
-	mkdirSync(join(box.dir, 'bin'));
-	writeFileSync(join(box.dir, 'bin/tsdup'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`, {
-		mode: 0o755,
-	});
-	box.env.PATH = `${join(box.dir, 'bin')}:${box.env.PATH}`;
+	putOnPath(box);
 	box.env.PASSPHRASE = 'of the commands';
 	for (const name of ['source/letters', 'home/snapshots', 'files'])
 		mkdirSync(join(box.dir, name), { recursive: true });

@@ -22,11 +22,10 @@ import * as errors from '../src/errors.js';
 import type { SnapshotSet } from '../src/index/entry.js';
 import { parseParameters } from '../src/profile/params.js';
 import { snapshotNames } from '../src/snapshots/names.js';
-import { duplicity, profile, type Sandbox, sandbox, tsdup } from './cli.js';
+import { duplicity, profile, putOnPath, type Sandbox, sandbox, tsdup } from './cli.js';
 import { mount, requests } from './fixtures.js';
 import { assertSameTree, describeTree } from './tree.js';
 
-const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const DOCUMENTS = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)];
 const PASSPHRASE = 'correct horse battery staple';
@@ -209,11 +208,7 @@ describe('what duplicity wrote', () => {
 
 	/** As Debian's duply has it: two backups; a file too large for one volume. */
 	before(async () => {
-		mkdirSync(join(other.dir, 'bin'));
-		writeFileSync(join(other.dir, 'bin/tsdup'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`, {
-			mode: 0o755,
-		});
-		other.env.PATH = `${join(other.dir, 'bin')}:${other.env.PATH}`;
+		putOnPath(other);
 		mkdirSync(join(home, '.duply/home'), { recursive: true, mode: 0o700 });
 		const conf = `GPG_PW='${PASSPHRASE}'\nTARGET='file://${disk}'\nSOURCE='${home}/Documents'\nDUPL_PARAMS='--volsize 1'\n`;
 		writeFileSync(join(home, '.duply/home/conf'), conf, { mode: 0o600 });

@@ -1,12 +1,12 @@
 /** docs/from-duply.md, its table of variables: all that duply has, and what they do when duply and tsdup use one conf in turns. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Ended, profile, sandbox, tsdup } from './cli.js';
-import { importKeys, PASSPHRASE } from './fixtures.js';
+import { duply, profile, sandbox, tsdup } from './cli.js';
+import { gpgSays, importKeys, PASSPHRASE } from './fixtures.js';
 import { bytesFrom } from './seeded.js';
 
 const KEY = 'BE0139F7AD67C590';
@@ -59,11 +59,6 @@ ARCH_DIR='${at('arch')}'
 });
 after(() => box.remove());
 
-function duply(...words: string[]): Ended {
-	const { status, stdout, stderr } = spawnSync('duply', [dir, ...words], { env: box.env, encoding: 'utf8' });
-	return { code: status ?? -1, stdout, stderr };
-}
-
 /** Sets, and volumes of the newest. */
 function stored(): { sets: number; volumes: number } {
 	const names = readdirSync(at('target'));
@@ -96,10 +91,10 @@ test('the table has each variable of the conf that duply writes', () => {
 });
 
 for (const [by, backup] of [
-	['tsdup', async () => tsdup(['-v', 'backup', dir], box)],
-	['duply', async () => duply('backup')],
-	['tsdup again', async () => tsdup(['-v', 'backup', dir], box)],
-	['duply again', async () => duply('backup')],
+	['tsdup', () => tsdup(['-v', 'backup', dir], box)],
+	['duply', () => duply([dir, 'backup'], box)],
+	['tsdup again', () => tsdup(['-v', 'backup', dir], box)],
+	['duply again', () => duply([dir, 'backup'], box)],
 ] as const) {
 	test(`a backup by ${by} is encrypted, signed and in volumes as the conf says, with its gpg`, async () => {
 		const before = { ...stored(), calls: calls().length };
@@ -111,17 +106,9 @@ for (const [by, backup] of [
 		assert.ok(calls().length > before.calls);
 		assert.ok(calls().some((call) => call.includes('--pinentry-mode loopback')));
 		for (const name of readdirSync(at('target'))) {
-			const args = ['--batch', '--pinentry-mode', 'loopback', '--passphrase', PASSPHRASE, '--status-fd', '2'];
-			const gpg = spawnSync(
-				'gpg',
-				[...args, '--output', '/dev/null', '--decrypt', join(at('target'), name)],
-				{
-					env: box.env,
-					encoding: 'utf8',
-				},
-			);
-			assert.match(gpg.stderr, new RegExp(`GOODSIG ${KEY}`), name);
-			assert.match(gpg.stderr, /ENC_TO /, name);
+			const said = gpgSays(box, join(at('target'), name), PASSPHRASE);
+			assert.match(said, new RegExp(`GOODSIG ${KEY}`), name);
+			assert.match(said, /ENC_TO /, name);
 		}
 		if (by.startsWith('tsdup')) {
 			for (const name of ['GPG_TEST', 'TEMP_DIR', 'PYTHON', 'DUPL_PRECMD'])
@@ -138,7 +125,7 @@ for (const [by, backup] of [
 }
 
 test('both list the same, without what FILENAME marks, and purge by the same rules', async () => {
-	const theirs = duply('list').stdout;
+	const theirs = (await duply([dir, 'list'], box)).stdout;
 	const { stdout } = await tsdup(['list', dir], box);
 	for (const list of [theirs, stdout]) {
 		assert.match(list, /kept\/file$/m);
@@ -146,7 +133,7 @@ test('both list the same, without what FILENAME marks, and purge by the same rul
 	}
 	for (const command of ['purge', 'purgeFull', 'purgeIncr', 'purgeAuto']) {
 		const ours = await tsdup(['run', dir, command], box);
-		const stock = duply(command);
+		const stock = await duply([dir, command], box);
 		assert.deepEqual([ours.code, stock.code], [0, 0], `${command}\n${ours.stderr}\n${stock.stdout}`);
 		assert.match(ours.stdout, /There is nothing to delete/, command);
 		assert.match(stock.stdout, /No (extraneous files|old backup sets|old backup)/i, command);

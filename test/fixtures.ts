@@ -3,7 +3,7 @@
  * any foreign collection: mount it and compare every snapshot.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -124,4 +124,13 @@ export function requests({ env }: Sandbox): Request[] {
 	if (!existsSync(path)) return [];
 	const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean);
 	return lines.map((line) => JSON.parse(line) as Request);
+}
+
+/** What gpg's status lines and messages tell of an object that it decrypts, signatures included. */
+export function gpgSays({ env }: Sandbox, path: string, passphrase: string): string {
+	const loopback = ['--batch', '--pinentry-mode', 'loopback', '--passphrase', passphrase];
+	const args = [...loopback, '--status-fd', '2', '--output', '/dev/null', '--decrypt', path];
+	const { status, stderr } = spawnSync('gpg', args, { env, encoding: 'utf8' });
+	assert.equal(status, 0, stderr);
+	return stderr;
 }

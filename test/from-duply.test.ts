@@ -5,10 +5,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { sandbox } from './cli.js';
+import { putOnPath, sandbox } from './cli.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 
 const box = sandbox();
 const home = box.env.HOME as string;
@@ -48,11 +47,7 @@ function shell(command: string, by: string): string {
 }
 
 before(() => {
-	mkdirSync(join(box.dir, 'bin'));
-	writeFileSync(join(box.dir, 'bin/tsdup'), `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`, {
-		mode: 0o755,
-	});
-	box.env.PATH = `${join(box.dir, 'bin')}:${box.env.PATH}`;
+	putOnPath(box);
 	box.env.MANPATH = join(ROOT, 'build/man');
 	mkdirSync(join(source, 'etc'), { recursive: true });
 	mkdirSync(join(box.dir, 'target'));

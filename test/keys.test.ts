@@ -3,7 +3,7 @@
  * duplicity and gpg judge the signatures.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
 	appendFileSync,
 	cpSync,
@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { duplicity, type Ended, profile, type Sandbox, sandbox, tsdup } from './cli.js';
-import { importKeys, PASSPHRASE, unpack } from './fixtures.js';
+import { gpgSays, importKeys, PASSPHRASE, unpack } from './fixtures.js';
 import { bytesFrom } from './seeded.js';
 import { assertSameTree, describeTree } from './tree.js';
 
@@ -69,11 +69,7 @@ async function backup(name: string, of: Pick<Sandbox, 'env'> = box): Promise<End
 
 /** The long id of the key whose good signature gpg finds in an object; null without one. */
 function signedBy(path: string, passphrase: string): string | null {
-	const loopback = ['--batch', '--pinentry-mode', 'loopback', '--passphrase', passphrase];
-	const args = [...loopback, '--status-fd', '2', '--output', '/dev/null', '--decrypt', path];
-	const { status, stderr } = spawnSync('gpg', args, { env: box.env, encoding: 'utf8' });
-	assert.equal(status, 0, stderr);
-	return /^\[GNUPG:\] GOODSIG ([0-9A-F]{16}) /m.exec(stderr)?.[1] ?? null;
+	return /^\[GNUPG:\] GOODSIG ([0-9A-F]{16}) /m.exec(gpgSays(box, path, passphrase))?.[1] ?? null;
 }
 
 function signers(name: string, passphrase: string): Set<string | null> {

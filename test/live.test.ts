@@ -20,6 +20,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SnapshotFileSystem } from '../src/mount/filesystem.js';
 import { Live } from '../src/mount/live.js';
 import { type Ended, profile, sandbox, tsdup } from './cli.js';
+import { until as waitUntil } from './until.js';
 
 const PASSPHRASE = 'a passphrase of the live test';
 const IS_FUSE_3 = process.env.MOUNT_DRIVER !== 'fuse-native';
@@ -47,9 +48,8 @@ async function ok(args: string[], env = box.env): Promise<Ended> {
 }
 
 /** Whatever the machine is busy with; the kernel trusts names for ten seconds where nobody tells it that they changed. */
-async function until(what: () => boolean, seconds = 60): Promise<void> {
-	for (const end = Date.now() + seconds * 1000; !what(); await sleep(100))
-		assert.ok(Date.now() < end, `${what}\n${existsSync(at) ? names(at) : ''}\n${log()}`);
+function until(what: () => boolean, seconds = 60): Promise<void> {
+	return waitUntil(what, seconds, () => `${what}\n${existsSync(at) ? names(at) : ''}\n${log()}`);
 }
 
 function holder(): number {

@@ -4,9 +4,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Ended, ended, profile, sandbox, startTsdup, tsdup } from './cli.js';
+import { until } from './until.js';
 
 const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 const PASSPHRASE = 'a passphrase of the mount commands test';
@@ -49,13 +49,6 @@ function holder(): number {
 	const dir = join(box.env.XDG_CACHE_HOME as string, 'tsdup/mounts');
 	const [record] = readdirSync(dir);
 	return JSON.parse(readFileSync(join(dir, record as string), 'utf8')).pid;
-}
-
-async function until(what: () => boolean): Promise<void> {
-	for (let i = 0; !what(); i++) {
-		assert.ok(i < 200, what.toString());
-		await sleep(50);
-	}
 }
 
 test('the command returns when the tree can be listed, and says how to unmount', async () => {
@@ -105,7 +98,7 @@ test('-f stays, and SIGTERM or SIGINT unmounts and ends it well', async () => {
 	for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 		const child = startTsdup(['mount', '-f', '-p', 'home', at], box);
 		const end = ended(child);
-		await until(() => isMounted(at));
+		await until(() => isMounted(at), 10);
 		assert.equal(read(at, 'latest/file'), 'of home');
 		child.kill(signal);
 		const { code, stderr } = await end;
@@ -135,14 +128,14 @@ test('a mount that was unmounted by other means ends its process', async () => {
 	await ok(['mount', '-p', 'home', at]);
 	const pid = holder();
 	execFileSync('fusermount', ['-u', at]);
-	await until(() => spawnSync('kill', ['-0', String(pid)]).status !== 0);
+	await until(() => spawnSync('kill', ['-0', String(pid)]).status !== 0, 10);
 });
 
 test('a mount whose process was killed is cleared by the next mount, and by umount', async () => {
 	for (const clear of [() => ok(['mount', '-p', 'home', at]), () => ok(['umount', at])]) {
 		if (!isMounted(at)) await ok(['mount', '-p', 'home', at]);
 		process.kill(holder(), 'SIGKILL');
-		await until(() => spawnSync('ls', [at]).status !== 0);
+		await until(() => spawnSync('ls', [at]).status !== 0, 10);
 		await clear();
 		if (isMounted(at)) assert.equal(read(at, 'latest/file'), 'of home');
 	}

@@ -40,6 +40,7 @@ import {
 	SyntheticTree,
 	XATTRS,
 } from './synthetic-mount.js';
+import { until } from './until.js';
 
 const run = promisify(execFile);
 const SCRIPT = join(import.meta.dirname, 'synthetic-mount.js');
@@ -61,18 +62,12 @@ function at(...names: (string | Buffer)[]): Buffer {
 	]);
 }
 
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-	for (const end = Date.now() + 5000; !(await holds()); await sleep(10)) {
-		assert.ok(Date.now() < end, 'it never came to be');
-	}
-}
-
 /** Kills the process of the mount, so that a dead mount stays behind. */
 async function kill(): Promise<void> {
 	const holder = await findHolder(mountpoint);
 	assert.ok(holder);
 	process.kill(holder.pid, 'SIGKILL');
-	await until(() => !isAlive(holder));
+	await until(() => !isAlive(holder), 5);
 	await assert.rejects(stat(mountpoint), fails('ENOTCONN'));
 }
 
@@ -365,10 +360,10 @@ describe('umount', () => {
 		assert.ok(holder);
 		const file = await open(at('slow'));
 		process.kill(holder.pid, 'SIGTERM');
-		await until(async () => !(await listMounts()).some((entry) => entry.mountpoint === mountpoint));
+		await until(async () => !(await listMounts()).some((entry) => entry.mountpoint === mountpoint), 5);
 		assert.equal((await file.readFile('latin1')).toString(), 'slow');
 		await file.close();
-		await until(() => !isAlive(holder));
+		await until(() => !isAlive(holder), 5);
 	});
 });
 
@@ -387,7 +382,7 @@ describe('a mount whose process dies', () => {
 				await sleep(500);
 				process.kill(holder.pid, signal);
 				await refused;
-				await until(() => !isAlive(holder));
+				await until(() => !isAlive(holder), 5);
 				await assert.rejects(stat(mountpoint), fails('ENOTCONN'));
 				await clear();
 			}

@@ -1,13 +1,12 @@
 /** Scripts and batches: beside duply itself, on the same profile. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { UsageError } from '../src/errors.js';
 import { parseBatch, runBatch, wordsOf } from '../src/profile/batch.js';
-import { type Ended, ended, profile, sandbox, tsdup } from './cli.js';
+import { type Ended, profile, duply as runDuply, sandbox, tsdup } from './cli.js';
 
 const box = sandbox();
 const source = join(box.dir, 'source');
@@ -46,7 +45,7 @@ function logged(): string[] {
 }
 
 function duply(...args: string[]): Promise<Ended> {
-	return ended(spawn('duply', [dir, ...args], { env: box.env, stdio: ['ignore', 'pipe', 'pipe'] }));
+	return runDuply([dir, ...args], box);
 }
 
 describe('batches', () => {

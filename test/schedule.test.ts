@@ -4,13 +4,13 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { cronLine } from '../src/unattended/cron.js';
 import type { Job } from '../src/unattended/job.js';
 import { systemdUnits } from '../src/unattended/systemd.js';
 import { type Ended, ended, sandbox, smallProfile, tsdup } from './cli.js';
 import { Systemd } from './systemd.js';
+import { until } from './until.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const box = sandbox();
@@ -34,13 +34,6 @@ after(async () => {
 function sets(): number {
 	const target = join(box.dir, 'target');
 	return existsSync(target) ? readdirSync(target).filter((name) => name.includes('.manifest')).length : 0;
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-	for (let tries = 0; !isSo(); tries++) {
-		assert.ok(tries < 300, what);
-		await sleep(100);
-	}
 }
 
 async function install(...words: string[]): Promise<Ended> {
@@ -92,7 +85,11 @@ test('--install starts the timer, and systemd makes a backup, whatever is in the
 	rmSync(join(box.dir, 'source'), { recursive: true });
 	assert.equal(systemd.ctl('start', service).code, 1);
 	assert.equal(systemd.show(service, 'Result'), 'exit-code');
-	await until('the command for failures ran', () => existsSync(join(box.dir, 'failure')));
+	await until(
+		() => existsSync(join(box.dir, 'failure')),
+		30,
+		() => 'the command for failures ran',
+	);
 	assert.equal(readFileSync(join(box.dir, 'failure'), 'utf8'), 'failed: 100%\n');
 	smallProfile(box, hostile);
 	systemd.ctl('disable', '--now', timer);
@@ -104,7 +101,11 @@ test('the timer runs it by itself, and again', async () => {
 	const often = 'OnCalendar=\nOnCalendar=*:*:0/2\nAccuracySec=100ms\nRandomizedDelaySec=0\n';
 	const undo = setting('tsdup-s3backup.timer', `[Timer]\n${often}`);
 	systemd.ctl('restart', 'tsdup-s3backup.timer');
-	await until('the timer makes backups', () => sets() >= had + 2);
+	await until(
+		() => sets() >= had + 2,
+		30,
+		() => 'the timer makes backups',
+	);
 	systemd.ctl('disable', '--now', 'tsdup-s3backup.timer');
 	systemd.ctl('stop', 'tsdup-s3backup.service');
 	undo();

@@ -3,14 +3,14 @@
  * what each backup must hold, and which of them the conf leaves. Who runs the job is the test's.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { ListedObject } from '../src/collection/backup-set.js';
 import { parseName } from '../src/collection/names.js';
 import { formatSetTime, snapshotDate } from '../src/collection/times.js';
 import { openTarget } from '../src/target/open.js';
-import { duplicity, type Ended, ended, type Sandbox, sandbox, tsdup } from './cli.js';
+import { duplicity, duply, type Ended, type Sandbox, sandbox, tsdup } from './cli.js';
 import { Days } from './days.js';
 import { importKeys, mount, PASSPHRASE } from './fixtures.js';
 import { type Radosgw, startRadosgw } from './radosgw.js';
@@ -280,7 +280,7 @@ DUPL_PARAMS="$DUPL_PARAMS --volsize 1 --s3-endpoint-url ${endpoint}"\n`;
 	}
 
 	duply(...args: string[]): Promise<Ended> {
-		return ended(spawn('duply', args, { env: this.box.env, stdio: ['ignore', 'pipe', 'pipe'] }));
+		return duply(args, this.box);
 	}
 
 	tsdup(...args: string[]): Promise<Ended> {

@@ -1,7 +1,7 @@
 /** Times as people write them: what duplicity's own reader makes of them, for thousands of random ones, right and wrong. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { parseTime } from '../src/collection/times.js';
 import { UsageError } from '../src/errors.js';
 import { random } from './seeded.js';
@@ -9,10 +9,6 @@ import { random } from './seeded.js';
 const NOW = 1_700_000_000;
 const COUNT = 4000;
 const next = random('times');
-const { TZ } = process.env;
-after(() => {
-	process.env.TZ = TZ;
-});
 
 function below(limit: number): number {
 	return Math.floor(next() * limit);

@@ -54,7 +54,7 @@ export async function storeFile(
 	const output = new Output(difftar, path, file, metadata, basis);
 	const block = blockLength(metadata.size);
 	if (first.length <= metadata.size && first.length < PIECE_LENGTH) {
-		await output.whole(basis ? await deltaOf(basis.signature, first) : first);
+		await output.write(basis ? await deltaOf(basis.signature, first) : first);
 		return output.finish(first.length, await signatureOf(first, block), null);
 	}
 	const signature = new SignatureStream(block);
@@ -101,7 +101,7 @@ export async function storeRead(
 	small: SmallDelta | null,
 ): Promise<StoredFile> {
 	const output = new Output(difftar, path, SMALL, metadata, small?.basis ?? null);
-	await output.whole(small?.delta ?? content);
+	await output.write(small?.delta ?? content);
 	return output.finish(content.length, signature, null);
 }
 
@@ -124,18 +124,19 @@ class Output {
 		});
 	}
 
-	/** All of a small file at once, or of its delta. */
-	async whole(bytes: Buffer): Promise<void> {
-		await this.#write(bytes);
+	/** Bytes of the file, or of its delta. */
+	async write(bytes: Buffer): Promise<void> {
+		if (this.#basis) this.#parser.push(bytes);
+		await this.#pieces.write(bytes);
 	}
 
 	async update(content: Buffer): Promise<void> {
 		if (this.#basis) this.#delta ??= new DeltaStream(this.#basis.signature);
-		await this.#write(this.#delta ? await this.#delta.update(content) : content);
+		await this.write(this.#delta ? await this.#delta.update(content) : content);
 	}
 
 	async end(): Promise<void> {
-		if (this.#delta) await this.#write(await this.#delta.final());
+		if (this.#delta) await this.write(await this.#delta.final());
 	}
 
 	async finish(size: number, signature: Buffer, incomplete: unknown): Promise<StoredFile> {
@@ -144,11 +145,6 @@ class Output {
 			? this.#resolve(this.#basis, written, size)
 			: { extents: written, delta: null };
 		return { metadata: { ...this.#metadata, size }, content, signature, incomplete };
-	}
-
-	async #write(bytes: Buffer): Promise<void> {
-		if (this.#basis) this.#parser.push(bytes);
-		await this.#pieces.write(bytes);
 	}
 
 	#resolve(basis: Basis, written: Extent[], size: number): StoredContent {

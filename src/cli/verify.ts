@@ -4,7 +4,6 @@ import type { Command } from 'commander';
 import { openProfile } from '../collection/access.js';
 import { formatSetTime, parseTime } from '../collection/times.js';
 import { UsageError } from '../errors.js';
-import { fingerprints } from '../openpgp/signed-by.js';
 import { findProfile } from '../profile/find.js';
 import { readRules } from '../profile/rules.js';
 import { Selection } from '../profile/selection.js';
@@ -13,7 +12,7 @@ import type { VerifyReport } from '../verify/report.js';
 import { verify } from '../verify/verify.js';
 import { count, localTime, type Output, outputOf, pathFields, printable, size } from './output.js';
 
-export interface VerifyChoice {
+interface VerifyChoice {
 	/** As the user wrote it; absent: the newest snapshot. */
 	time?: string | undefined;
 	compareData?: boolean | undefined;
@@ -49,7 +48,7 @@ export function addVerify(program: Command): void {
  * @returns the exit code
  * @throws TsdupError when it cannot be begun, or the target is gone
  */
-export async function verifyProfile(dir: string, choice: VerifyChoice, output: Output): Promise<number> {
+async function verifyProfile(dir: string, choice: VerifyChoice, output: Output): Promise<number> {
 	const { compareData = false } = choice;
 	const sample = choice.sample === undefined ? null : percentOf(choice.sample);
 	if (compareData && sample !== null && choice.time === undefined) {
@@ -68,13 +67,9 @@ export async function verifyProfile(dir: string, choice: VerifyChoice, output: O
 		: [];
 	const source =
 		compareData && conf.source ? { root: conf.source, selection: new Selection(rules, conf.source) } : null;
-	const key = await access.signer();
-	const signer = key && {
-		id: key.id,
-		fingerprints: opener.gpg ? await fingerprints(opener.gpg, key.id) : [],
-	};
-	const canJudge = signer !== null && signer.fingerprints.length > 0;
-	if (signer && !canJudge) {
+	const signer = await access.signer();
+	const isKnown = signer !== null && signer.fingerprints.length > 0;
+	if (signer && !isKnown) {
 		output.warn(
 			`signatures are not checked: GnuPG does not have the key ${signer.id}; import it with gpg --import`,
 		);
@@ -86,7 +81,7 @@ export async function verifyProfile(dir: string, choice: VerifyChoice, output: O
 		}
 		const report = await verify({
 			...{ collection, target, opener, until, sample, source, now },
-			signer: canJudge ? signer : null,
+			signer: isKnown ? signer : null,
 			reporter: {
 				object: ({ object, part, time, state, reason }) =>
 					output.result(`${capital(state)}: ${object}: ${withoutName(reason, object)}`, {
@@ -106,12 +101,12 @@ export async function verifyProfile(dir: string, choice: VerifyChoice, output: O
 				progress: (words) => output.progress(words),
 			},
 		});
-		output.summary(inWords(report, sample, canJudge ? signer.id : null), {
+		output.summary(inWords(report, sample, isKnown ? signer.id : null), {
 			...report,
 			time: report.time === null ? null : formatSetTime(report.time),
 			findings: report.findings.length,
 		});
-		return report.exit || (collection.unusable.length > 0 || (signer && !canJudge) ? 3 : 0);
+		return report.exit || (collection.unusable.length > 0 || (signer && !isKnown) ? 3 : 0);
 	} finally {
 		collection.close();
 	}

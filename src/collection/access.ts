@@ -10,9 +10,10 @@ import { cacheDirectory } from '../cache-directory.js';
 import { UsageError } from '../errors.js';
 import { type Encryptor, passphraseEncryptor, publicKeyEncryptor } from '../openpgp/encryptor.js';
 import { Gpg } from '../openpgp/gpg.js';
-import { hasKey } from '../openpgp/gpg-keys.js';
+import { fingerprints, hasKey } from '../openpgp/gpg-keys.js';
 import { findPublicKeys, readSecretKeys } from '../openpgp/keyring.js';
 import { Opener } from '../openpgp/opener.js';
+import type { SignerKey } from '../openpgp/signed-by.js';
 import { gpgSigner } from '../openpgp/signer.js';
 import { type Conf, readConf } from '../profile/conf.js';
 import { holdsSlash, type NameForms, standardForms } from '../profile/name-forms.js';
@@ -50,7 +51,7 @@ export interface ProfileAccess extends Access {
 	readonly parameters: DuplicityParameters;
 	readonly protection: Protection;
 	/** The key that signs backups on this machine; null: none does. @throws TsdupError when gpg cannot run */
-	signer(): Promise<SigningKey | null>;
+	signer(): Promise<SignerKey | null>;
 	/**
 	 * Who backups are encrypted to, and signed by; null: they are not.
 	 * @throws KeyError when a public key is missing, or the key cannot sign
@@ -113,7 +114,10 @@ export async function openProfile(dir: string, options: OpenProfileOptions = {})
 		conf,
 		parameters,
 		protection,
-		signer: () => activeSigner(signing, gpg),
+		signer: async () => {
+			const key = await activeSigner(signing, gpg);
+			return key && { id: key.id, fingerprints: await fingerprints(gpg, key.id), gpg };
+		},
 		warnings,
 		details: conf.details,
 		verbosity: conf.values.VERBOSITY || null,

@@ -10,6 +10,16 @@ export async function hasKey(gpg: Gpg, id: string, kind: 'public' | 'secret'): P
 	return code === 0;
 }
 
+/** Fingerprints (hex, upper case) of a key and its subkeys; none when gpg has no such key. @throws TsdupError when gpg cannot run */
+export async function fingerprints(gpg: Gpg, id: string): Promise<string[]> {
+	const args = ['--with-colons', '--fingerprint', '--fingerprint', '--list-keys', '--', id];
+	const { code, stdout } = await gpg.run(args, NOTHING);
+	if (code !== 0) return [];
+	return Array.from(stdout.toString('latin1').matchAll(/^fpr:(?:[^:]*:){8}([0-9A-F]+):/gm), ([, hex]) =>
+		String(hex),
+	);
+}
+
 /** @param passphrase of the secret key. @throws KeyError with gpg's reason */
 export async function exportKey(
 	gpg: Gpg,

@@ -6,18 +6,16 @@ import { TsdupError } from '../errors.js';
 import { dearmored } from './armor.js';
 import { ByteReader } from './bytes.js';
 import { forGpg } from './decrypt-with-gpg.js';
-import { feedAll, Gpg, lastLine } from './gpg.js';
+import { feedAll, type Gpg, lastLine } from './gpg.js';
 import { readHeader } from './message.js';
 import type { Opener } from './opener.js';
 
-/** Fingerprints (hex, upper case) of a key and its subkeys; none when gpg has no such key. @throws TsdupError when gpg cannot run */
-export async function fingerprints(gpg: Gpg, id: string): Promise<string[]> {
-	const args = ['--with-colons', '--fingerprint', '--fingerprint', '--list-keys', '--', id];
-	const { code, stdout } = await gpg.run(args, Buffer.alloc(0));
-	if (code !== 0) return [];
-	return Array.from(stdout.toString('latin1').matchAll(/^fpr:(?:[^:]*:){8}([0-9A-F]+):/gm), ([, hex]) =>
-		String(hex),
-	);
+export interface SignerKey {
+	/** As the profile names it. */
+	readonly id: string;
+	/** Hex, of it and its subkeys; none: gpg does not have it. */
+	readonly fingerprints: readonly string[];
+	readonly gpg: Gpg;
 }
 
 /**
@@ -28,9 +26,9 @@ export async function fingerprints(gpg: Gpg, id: string): Promise<string[]> {
  */
 export async function signedBy(
 	stored: AsyncIterable<Buffer>,
-	opener: Pick<Opener, 'sessionKey' | 'gpg'>,
+	opener: Pick<Opener, 'sessionKey'>,
+	gpg: Gpg,
 ): Promise<Set<string>> {
-	const gpg = opener.gpg ?? new Gpg();
 	const reader = new ByteReader(dearmored(stored));
 	try {
 		const { header, tag, body } = await readHeader(reader);

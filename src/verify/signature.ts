@@ -2,23 +2,16 @@
 import type { SetObject } from '../collection/backup-set.js';
 import { SignatureError } from '../errors.js';
 import type { Opener } from '../openpgp/opener.js';
-import { signedBy } from '../openpgp/signed-by.js';
+import { type SignerKey, signedBy } from '../openpgp/signed-by.js';
 import type { Target } from '../target/target.js';
-
-export interface SignerKey {
-	/** As the profile names it. */
-	readonly id: string;
-	/** Of it and its subkeys. */
-	readonly fingerprints: readonly string[];
-}
 
 /** @throws SignatureError; KeyError, TargetError; TsdupError when gpg cannot run */
 export async function requireSigned(
 	{ name }: SetObject,
-	{ id, fingerprints }: SignerKey,
-	{ target, opener }: { target: Target; opener: Opener },
+	{ id, fingerprints, gpg }: SignerKey,
+	{ target, opener }: { target: Target; opener: Pick<Opener, 'sessionKey'> },
 ): Promise<void> {
-	const found = await signedBy(target.stream(name), opener);
+	const found = await signedBy(target.stream(name), opener, gpg);
 	if (fingerprints.some((fingerprint) => found.has(fingerprint))) return;
 	const others =
 		found.size > 0 ? `it is by ${[...found].join(', ')}` : 'it has no signature that GnuPG finds good';

@@ -8,6 +8,7 @@ import type { SnapshotSet } from '../index/entry.js';
 import type { Index } from '../index/index.js';
 import { coverage, forgetVerified, lastVerified, noteVerified } from '../index/verified.js';
 import type { Opener } from '../openpgp/opener.js';
+import type { SignerKey } from '../openpgp/signed-by.js';
 import { verifiable } from '../snapshots/figures.js';
 import type { OpenCollection } from '../snapshots/open.js';
 import type { Target } from '../target/target.js';
@@ -18,7 +19,7 @@ import { DAMAGE, Findings } from './findings.js';
 import { type Item, itemsOf } from './items.js';
 import type { VerifyReport, VerifyReporter } from './report.js';
 import { sample } from './sample.js';
-import { requireSigned, type SignerKey } from './signature.js';
+import { requireSigned } from './signature.js';
 
 /** Objects that are read at once: one is on the network while the other is decoded. */
 const IN_FLIGHT = 2;
