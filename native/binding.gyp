@@ -15,7 +15,7 @@
       'libraries': ['<!@(pkg-config --libs fuse3)'],
     },
     # OpenSSL is Node's own: its program exports it, its headers declare it.
-    { 'target_name': 'frames', 'sources': ['frames.cc'], 'libraries': ['-lisal'] },
+    { 'target_name': 'frames', 'sources': ['frames.cc', 'unpack.cc'], 'libraries': ['-lisal'] },
     { 'target_name': 'crypto', 'sources': ['crypto.cc'] },
     { 'target_name': 'directory', 'sources': ['directory.cc'] },
     { 'target_name': 'notify', 'sources': ['notify.cc'] },

@@ -9,11 +9,8 @@
 // Bytes are used in place, so nobody else may change them until the promise settles. One call at a time for each object.
 
 #include <napi.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -21,124 +18,43 @@
 #include <utility>
 #include <vector>
 
-#include "freer.h"
+#include "openssl.h"
+#include "work.h"
 
 namespace {
 
 using Bytes = Napi::Buffer<uint8_t>;
 
-constexpr size_t kBlock = 16;
-
-using HashContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
-using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
-
-void Check(int result) {
-  if (result != 1) throw std::runtime_error("OpenSSL refuses");
-}
-
 class Hash {
  public:
-  explicit Hash(const std::string& name) : context_(EVP_MD_CTX_new()) {
+  explicit Hash(const std::string& name) {
     const EVP_MD* kind = EVP_get_digestbyname(name.c_str());
     if (!kind) throw std::runtime_error("OpenSSL knows no hash " + name);
-    Check(EVP_DigestInit_ex(context_.get(), kind, nullptr));
+    context_ = NewHash(kind);
   }
-  void Update(const uint8_t* bytes, size_t length) { Check(EVP_DigestUpdate(context_.get(), bytes, length)); }
-  std::vector<uint8_t> Digest() {
-    std::vector<uint8_t> digest(EVP_MAX_MD_SIZE);
-    unsigned int length = 0;
-    Check(EVP_DigestFinal_ex(context_.get(), digest.data(), &length));
-    digest.resize(length);
-    return digest;
-  }
+  void Update(const uint8_t* bytes, size_t length) { CheckOpenSsl(EVP_DigestUpdate(context_.get(), bytes, length)); }
+  std::vector<uint8_t> Digest() { return Finish(context_.get()); }
 
  private:
   HashContext context_;
 };
 
-// OpenSSL's own CFB takes a block at a time, 0.6 GB/s; what it decrypts with is the encrypted ciphertext of one block before, and
-// many blocks at once are encrypted ten times as fast.
-class Decryptor {
+// `held` are the JavaScript values that it works on.
+class Job : public Work {
  public:
-  Decryptor(const uint8_t* key, size_t key_length, const uint8_t* before) : context_(EVP_CIPHER_CTX_new()) {
-    const EVP_CIPHER* kind = key_length == 16 ? EVP_aes_128_ecb() : key_length == 24 ? EVP_aes_192_ecb() : EVP_aes_256_ecb();
-    Check(EVP_EncryptInit_ex(context_.get(), kind, nullptr, key, nullptr));
-    Check(EVP_CIPHER_CTX_set_padding(context_.get(), 0));
-    std::copy(before, before + kBlock, before_.begin());
-  }
-
-  void Run(const uint8_t* in, uint8_t* out, size_t length) {
-    size_t at = 0;
-    while (used_ != 0 && at < length) at = One(in, out, at);
-    while (length - at >= kBlock) {
-      const size_t now = std::min((length - at) / kBlock * kBlock, sizeof room_);
-      std::copy(before_.begin(), before_.end(), room_);
-      std::copy(in + at, in + at + now - kBlock, room_ + kBlock);
-      std::copy(in + at + now - kBlock, in + at + now, before_.begin());
-      Encrypt(now);
-      for (size_t i = 0; i < now; i++) out[at + i] = in[at + i] ^ room_[i];
-      at += now;
-    }
-    while (at < length) at = One(in, out, at);
-  }
-
- private:
-  // Of a block that goes on in the next input.
-  size_t One(const uint8_t* in, uint8_t* out, size_t at) {
-    if (used_ == 0) {
-      std::copy(before_.begin(), before_.end(), room_);
-      Encrypt(kBlock);
-      std::copy(room_, room_ + kBlock, pad_.begin());
-    }
-    before_[used_] = in[at];
-    out[at] = in[at] ^ pad_[used_];
-    used_ = (used_ + 1) % kBlock;
-    return at + 1;
-  }
-  void Encrypt(size_t length) {
-    int made = 0;
-    Check(EVP_EncryptUpdate(context_.get(), room_, &made, room_, static_cast<int>(length)));
-    if (static_cast<size_t>(made) != length) throw std::runtime_error("OpenSSL keeps bytes back");
-  }
-
-  CipherContext context_;
-  // The ciphertext block before, and of the block that is not complete what it is decrypted with.
-  std::array<uint8_t, kBlock> before_;
-  std::array<uint8_t, kBlock> pad_;
-  size_t used_ = 0;
-  uint8_t room_[16 << 10];
-};
-
-// A job of the thread pool. `held` are the JavaScript values that it works on.
-class Work : public Napi::AsyncWorker {
- public:
-  Work(Napi::Env env, std::vector<Napi::Value> held, std::function<std::vector<uint8_t>()> work, std::shared_ptr<bool> busy)
-      : Napi::AsyncWorker(env, "tsdup:crypto"),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        work_(std::move(work)),
-        busy_(std::move(busy)) {
+  Job(Napi::Env env, std::vector<Napi::Value> held, std::function<std::vector<uint8_t>()> work, std::shared_ptr<bool> busy)
+      : Work(env, "tsdup:crypto"), work_(std::move(work)), busy_(std::move(busy)) {
     for (const Napi::Value& value : held) held_.push_back(Napi::Persistent(value.As<Napi::Object>()));
-  }
-
-  Napi::Promise Start() {
-    const Napi::Promise promise = deferred_.Promise();
     *busy_ = true;
-    Queue();
-    return promise;
   }
 
   void Execute() override { result_ = work_(); }
-  void OnOK() override {
-    *busy_ = false;
-    deferred_.Resolve(Bytes::Copy(Env(), result_.data(), result_.size()));
-  }
-  void OnError(const Napi::Error& error) override {
-    *busy_ = false;
-    deferred_.Reject(error.Value());
-  }
+
+ protected:
+  void Done() override { *busy_ = false; }
+  Napi::Value Result() override { return Bytes::Copy(Env(), result_.data(), result_.size()); }
 
  private:
-  Napi::Promise::Deferred deferred_;
   std::vector<Napi::ObjectReference> held_;
   std::function<std::vector<uint8_t>()> work_;
   std::shared_ptr<bool> busy_;
@@ -152,7 +68,7 @@ void Require(Napi::Env env, bool holds, const char* message) {
   if (!holds) throw Napi::TypeError::New(env, message);
 }
 
-Napi::Value NewHash(const Napi::CallbackInfo& info) {
+Napi::Value MakeHash(const Napi::CallbackInfo& info) {
   Require(info.Env(), info[0].IsString(), "hash(name: string)");
   std::shared_ptr<Hash> hash;
   try {
@@ -169,7 +85,7 @@ Napi::Value NewHash(const Napi::CallbackInfo& info) {
       hash->Update(data, length);
       return std::vector<uint8_t>();
     };
-    return (new Work(call.Env(), {bytes}, update, busy))->Start();
+    return (new Job(call.Env(), {bytes}, update, busy))->Start();
   }));
   object.Set("digest", Napi::Function::New(info.Env(), [hash, busy](const Napi::CallbackInfo& call) -> Napi::Value {
     Require(call.Env(), !*busy, "digest(): an update is at work");
@@ -179,13 +95,13 @@ Napi::Value NewHash(const Napi::CallbackInfo& info) {
   return object;
 }
 
-Napi::Value NewDecryptor(const Napi::CallbackInfo& info) {
-  const bool fits = info[0].IsBuffer() && info[1].IsBuffer() && info[1].As<Bytes>().Length() == kBlock;
+Napi::Value MakeDecryptor(const Napi::CallbackInfo& info) {
+  const bool fits = info[0].IsBuffer() && info[1].IsBuffer() && info[1].As<Bytes>().Length() == CfbDecryptor::kBlock;
   Require(info.Env(), fits, "decryptor(key: Buffer, before: Buffer of 16 bytes)");
   const auto key = info[0].As<Bytes>();
   const size_t length = key.Length();
   Require(info.Env(), length == 16 || length == 24 || length == 32, "decryptor: a key of 16, 24 or 32 bytes");
-  auto decryptor = std::make_shared<Decryptor>(key.Data(), length, info[1].As<Bytes>().Data());
+  auto decryptor = std::make_shared<CfbDecryptor>(key.Data(), length, info[1].As<Bytes>().Data());
   auto busy = std::make_shared<bool>(false);
   return Napi::Function::New(info.Env(), [decryptor, busy](const Napi::CallbackInfo& call) -> Napi::Value {
     Require(call.Env(), IsBytes(call[0]) && IsBytes(call[1]) && !*busy, "decrypt(input, output), one at a time");
@@ -196,7 +112,7 @@ Napi::Value NewDecryptor(const Napi::CallbackInfo& info) {
       decryptor->Run(in, out, length);
       return std::vector<uint8_t>();
     };
-    return (new Work(call.Env(), {input, output}, decrypt, busy))->Start();
+    return (new Job(call.Env(), {input, output}, decrypt, busy))->Start();
   });
 }
 
@@ -218,12 +134,12 @@ Napi::Value Iterate(const Napi::CallbackInfo& info) {
     for (size_t done = 0; done < count; done += many.size()) hash.Update(many.data(), std::min(many.size(), count - done));
     return hash.Digest();
   };
-  return (new Work(info.Env(), {}, iterate, std::make_shared<bool>(false)))->Start();
+  return (new Job(info.Env(), {}, iterate, std::make_shared<bool>(false)))->Start();
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  exports.Set("hash", Napi::Function::New(env, NewHash, "hash"));
-  exports.Set("decryptor", Napi::Function::New(env, NewDecryptor, "decryptor"));
+  exports.Set("hash", Napi::Function::New(env, MakeHash, "hash"));
+  exports.Set("decryptor", Napi::Function::New(env, MakeDecryptor, "decryptor"));
   exports.Set("iterate", Napi::Function::New(env, Iterate, "iterate"));
   return exports;
 }

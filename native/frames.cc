@@ -1,8 +1,9 @@
-// What is done to the bytes of a volume on their way to the target, for src/frames/: on libuv's thread pool.
+// What is done to the bytes of a volume on their way to the target and back, for src/frames/: on libuv's thread pool.
 //
 // Exports pack(input, output, form: 'part' | 'end' | 'gzip', tarOffset) -> Promise<{ length: number, digest: Buffer }> deflates
 //   all of the input on its own with ISA-L: up to a full flush, to the end of the stream, or as a gzip member. `length` bytes
 //   of the output are written; the digest is the SHA-256 of the input from tarOffset on.
+// unpack(…) undoes it: unpack.cc.
 // sealer(key: Buffer) -> (bytes) -> Promise<void> adds bytes to a SHA-1 and then encrypts them in place: AES-256-CFB, whose
 //   initialization vector is zero. The key has 32 bytes. sealer.digest() -> Buffer is the SHA-1 of the bytes so far.
 // sha1() -> the same without encryption.
@@ -10,8 +11,8 @@
 // All is used in place, so nobody else may use it until the promise settles. One call at a time.
 
 #include <isa-l/igzip_lib.h>
+#include <malloc.h>
 #include <napi.h>
-#include <openssl/evp.h>
 
 #include <memory>
 #include <stdexcept>
@@ -19,7 +20,9 @@
 #include <utility>
 #include <vector>
 
-#include "freer.h"
+#include "openssl.h"
+#include "unpack.h"
+#include "work.h"
 
 namespace {
 
@@ -31,52 +34,10 @@ constexpr size_t kKeyLength = 32;
 constexpr uint32_t kLevel = 2;
 constexpr size_t kLevelLength = ISAL_DEF_LVL2_EXTRA_LARGE;
 
-using Hash = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
-
-void Check(int result) {
-  if (result != 1) throw std::runtime_error("OpenSSL refuses");
-}
-
-Hash NewHash(const EVP_MD* kind) {
-  Hash hash(EVP_MD_CTX_new());
-  Check(EVP_DigestInit_ex(hash.get(), kind, nullptr));
-  return hash;
-}
-
-std::vector<uint8_t> Finish(EVP_MD_CTX* hash) {
-  std::vector<uint8_t> digest(EVP_MAX_MD_SIZE);
-  unsigned int length = 0;
-  Check(EVP_DigestFinal_ex(hash, digest.data(), &length));
-  digest.resize(length);
-  return digest;
-}
-
-// A job whose result is a promise.
-class Work : public Napi::AsyncWorker {
- public:
-  explicit Work(Napi::Env env) : Napi::AsyncWorker(env, "tsdup:frames"), deferred_(Napi::Promise::Deferred::New(env)) {}
-
-  Napi::Promise Start() {
-    const Napi::Promise promise = deferred_.Promise();
-    Queue();
-    return promise;
-  }
-
-  void OnOK() override { deferred_.Resolve(Result()); }
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
-
- protected:
-  virtual Napi::Value Result() { return Env().Undefined(); }
-
- private:
-  Napi::Promise::Deferred deferred_;
-};
-
 class Pack : public Work {
  public:
   Pack(Napi::Env env, Bytes input, Bytes output, bool end, bool gzip, size_t tar_offset)
-      : Work(env),
+      : Work(env, "tsdup:frames"),
         input_(Napi::Persistent(input)),
         output_(Napi::Persistent(output)),
         in_(input.Data()),
@@ -88,10 +49,10 @@ class Pack : public Work {
         tar_offset_(tar_offset) {}
 
   void Execute() override {
-    const Hash hash = NewHash(EVP_sha256());
-    Check(EVP_DigestUpdate(hash.get(), in_ + tar_offset_, in_length_ - tar_offset_));
+    const HashContext hash = NewHash(EVP_sha256());
+    CheckOpenSsl(EVP_DigestUpdate(hash.get(), in_ + tar_offset_, in_length_ - tar_offset_));
     digest_ = Finish(hash.get());
-    std::vector<uint8_t> level(kLevelLength);
+    thread_local std::vector<uint8_t> level(kLevelLength);
     isal_zstream stream;
     isal_deflate_stateless_init(&stream);
     stream.level = kLevel;
@@ -134,33 +95,30 @@ class Pack : public Work {
 
 // Used by one thread at a time: `busy` belongs to the main thread and sees to it.
 struct Stream {
-  Hash hash = NewHash(EVP_sha1());
-  Cipher cipher;
+  HashContext hash = NewHash(EVP_sha1());
+  CipherContext cipher;
   bool busy = false;
 };
 
 class Run : public Work {
  public:
   Run(Napi::Env env, std::shared_ptr<Stream> stream, Bytes bytes)
-      : Work(env),
+      : Work(env, "tsdup:frames"),
         stream_(std::move(stream)),
         held_(Napi::Persistent(bytes)),
         bytes_(bytes.Data()),
         length_(bytes.Length()) {}
 
   void Execute() override {
-    Check(EVP_DigestUpdate(stream_->hash.get(), bytes_, length_));
+    CheckOpenSsl(EVP_DigestUpdate(stream_->hash.get(), bytes_, length_));
     if (!stream_->cipher) return;
     int made = 0;
-    Check(EVP_EncryptUpdate(stream_->cipher.get(), bytes_, &made, bytes_, static_cast<int>(length_)));
+    CheckOpenSsl(EVP_EncryptUpdate(stream_->cipher.get(), bytes_, &made, bytes_, static_cast<int>(length_)));
     if (static_cast<size_t>(made) != length_) throw std::runtime_error("OpenSSL keeps bytes back");
   }
 
  protected:
-  Napi::Value Result() override {
-    stream_->busy = false;
-    return Env().Undefined();
-  }
+  void Done() override { stream_->busy = false; }
 
  private:
   std::shared_ptr<Stream> stream_;
@@ -195,8 +153,8 @@ Napi::Value RunOf(Napi::Env env, std::shared_ptr<Stream> stream) {
   run.Set("digest", Napi::Function::New(env, [stream](const Napi::CallbackInfo& info) -> Napi::Value {
     if (stream->busy) throw Napi::Error::New(info.Env(), "The bytes before are still at work");
     // A copy ends here: more bytes may follow.
-    const Hash copy(EVP_MD_CTX_new());
-    Check(EVP_MD_CTX_copy_ex(copy.get(), stream->hash.get()));
+    const HashContext copy(EVP_MD_CTX_new());
+    CheckOpenSsl(EVP_MD_CTX_copy_ex(copy.get(), stream->hash.get()));
     const std::vector<uint8_t> digest = Finish(copy.get());
     return Bytes::Copy(info.Env(), digest.data(), digest.size());
   }));
@@ -209,14 +167,23 @@ Napi::Value NewSealer(const Napi::CallbackInfo& info) {
   auto stream = std::make_shared<Stream>();
   const uint8_t zeros[16] = {};
   stream->cipher.reset(EVP_CIPHER_CTX_new());
-  Check(EVP_EncryptInit_ex(stream->cipher.get(), EVP_aes_256_cfb128(), nullptr, info[0].As<Bytes>().Data(), zeros));
+  CheckOpenSsl(EVP_EncryptInit_ex(stream->cipher.get(), EVP_aes_256_cfb128(), nullptr, info[0].As<Bytes>().Data(), zeros));
   return RunOf(info.Env(), std::move(stream));
 }
 
 Napi::Value NewSha1(const Napi::CallbackInfo& info) { return RunOf(info.Env(), std::make_shared<Stream>()); }
 
+// Who packs or unpacks goes through buffers of a megabyte by the hundred. malloc would give each of them back to the system at once,
+// to get it back page by page, which takes longer than filling it.
+void KeepMemory() {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  KeepMemory();
   exports.Set("pack", Napi::Function::New(env, NewPack, "pack"));
+  exports.Set("unpack", Napi::Function::New(env, NewUnpack, "unpack"));
   exports.Set("sealer", Napi::Function::New(env, NewSealer, "sealer"));
   exports.Set("sha1", Napi::Function::New(env, NewSha1, "sha1"));
   return exports;

@@ -18,26 +18,10 @@
 #include <string>
 #include <vector>
 
-namespace {
+#include "isal-errors.h"
+#include "work.h"
 
-void CheckInflate(int result) {
-  switch (result) {
-    case ISAL_DECOMP_OK:
-    case ISAL_END_INPUT:
-    case ISAL_OUT_OVERFLOW:
-      return;
-    case ISAL_INVALID_BLOCK:
-      throw std::runtime_error("invalid block");
-    case ISAL_INVALID_SYMBOL:
-      throw std::runtime_error("invalid symbol");
-    case ISAL_INVALID_LOOKBACK:
-      throw std::runtime_error("invalid distance");
-    case ISAL_INCORRECT_CHECKSUM:
-      throw std::runtime_error("wrong checksum");
-    default:
-      throw std::runtime_error("invalid header");
-  }
-}
+namespace {
 
 // Used by one thread at a time: `busy` belongs to the main thread and sees to it.
 struct Inflater {
@@ -93,39 +77,23 @@ void Restore(inflate_state& state, const uint8_t* bytes, size_t length) {
     throw std::runtime_error("not the state of an inflater");
 }
 
-class Work : public Napi::AsyncWorker {
+class Job : public Work {
  public:
-  Work(Napi::Env env, std::shared_ptr<Inflater> inflater)
-      : Napi::AsyncWorker(env, "tsdup:inflate"),
-        inflater_(std::move(inflater)),
-        deferred_(Napi::Promise::Deferred::New(env)) {}
-
-  Napi::Promise Promise() const { return deferred_.Promise(); }
-
-  void OnOK() override {
-    inflater_->busy = false;
-    deferred_.Resolve(Result());
-  }
-
-  void OnError(const Napi::Error& error) override {
-    inflater_->busy = false;
-    deferred_.Reject(error.Value());
+  Job(Napi::Env env, std::shared_ptr<Inflater> inflater) : Work(env, "tsdup:inflate"), inflater_(std::move(inflater)) {
+    inflater_->busy = true;
   }
 
  protected:
-  virtual Napi::Value Result() = 0;
+  void Done() override { inflater_->busy = false; }
   std::shared_ptr<Inflater> inflater_;
-
- private:
-  Napi::Promise::Deferred deferred_;
 };
 
 using Bytes = Napi::Buffer<uint8_t>;
 
-class Run : public Work {
+class Run : public Job {
  public:
   Run(Napi::Env env, std::shared_ptr<Inflater> inflater, Bytes input, Bytes output)
-      : Work(env, std::move(inflater)),
+      : Job(env, std::move(inflater)),
         input_(Napi::Persistent(input)),
         output_(Napi::Persistent(output)),
         in_(input.Data()),
@@ -173,9 +141,9 @@ class Run : public Work {
   bool ended_ = false;
 };
 
-class Mark : public Work {
+class Mark : public Job {
  public:
-  using Work::Work;
+  using Job::Job;
   void Execute() override {
     saved_ = Save(inflater_->state);
     inflater_->crc = 0;
@@ -187,13 +155,6 @@ class Mark : public Work {
  private:
   std::vector<uint8_t> saved_;
 };
-
-Napi::Value Start(Inflater& inflater, Work* work) {
-  const Napi::Promise promise = work->Promise();
-  inflater.busy = true;
-  work->Queue();
-  return promise;
-}
 
 void CheckIdle(Napi::Env env, const Inflater& inflater) {
   if (inflater.busy) throw Napi::Error::New(env, "The inflater is still at work");
@@ -222,11 +183,11 @@ Napi::Value NewInflater(const Napi::CallbackInfo& info) {
     if (!IsBytes(call[0]) || !IsBytes(call[1]))
       throw Napi::TypeError::New(call.Env(), "run(input: Buffer, output: Buffer), both at most 1 GiB");
     CheckIdle(call.Env(), *inflater);
-    return Start(*inflater, new Run(call.Env(), inflater, call[0].As<Bytes>(), call[1].As<Bytes>()));
+    return (new Run(call.Env(), inflater, call[0].As<Bytes>(), call[1].As<Bytes>()))->Start();
   }));
   result.Set("mark", Napi::Function::New(env, [inflater](const Napi::CallbackInfo& call) -> Napi::Value {
     CheckIdle(call.Env(), *inflater);
-    return Start(*inflater, new Mark(call.Env(), inflater));
+    return (new Mark(call.Env(), inflater))->Start();
   }));
   return result;
 }

@@ -14,7 +14,7 @@ import { readMessage } from '../src/openpgp/message.js';
 import { AES_256 } from '../src/openpgp/session-key.js';
 import type { ObjectWriter } from '../src/target/target.js';
 import { FRAME_LENGTH, type StoredVolume } from '../src/volume/frame.js';
-import { CHUNK_LENGTH, objectRange, stripLengths } from '../src/volume/layout.js';
+import { CHUNK_LENGTH, objectRange, payloadRuns } from '../src/volume/layout.js';
 import { decodeFrame, frameAt, frameRange } from '../src/volume/reader.js';
 import { endOfArchive, padding, tarHeader } from '../src/volume/tar.js';
 import { VolumeWriter } from '../src/volume/writer.js';
@@ -269,7 +269,9 @@ test('payload positions are right on both sides of every length octet', () => {
 				const { offset, length } = objectRange(volume, from, to - from);
 				const bytes = object.subarray(offset, offset + length);
 				const label = `payload ${from} to ${to} of ${payloadLength}`;
-				assert.ok(stripLengths(bytes, offset, volume).equals(payload.subarray(from, to)), label);
+				const runs = payloadRuns(bytes.length, offset, volume);
+				const parts = runs.flatMap((start, i) => (i % 2 ? [] : [bytes.subarray(start, runs[i + 1])]));
+				assert.ok(Buffer.concat(parts).equals(payload.subarray(from, to)), label);
 				assert.equal(bytes[0], payload[from], `${label} begins with its first byte`);
 				assert.equal(bytes.at(-1), payload[to - 1], `${label} ends with its last byte`);
 			}
@@ -355,7 +357,7 @@ test('data that would uncompress to far more than the frame is cut off', async (
 	};
 	await assert.rejects(
 		decodeFrame(volume, 0, bomb),
-		(error: Error) => error instanceof DamageError && /larger than 100 bytes/.test(String(error.cause)),
+		(error: Error) => error instanceof DamageError && /inflates to 101 bytes or more/.test(error.message),
 	);
 });
 

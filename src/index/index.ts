@@ -13,8 +13,10 @@ const STAT = `v.type, v.mode, v.uid, v.gid, v.mtime, v.mtime_ns AS mtimeNs, v.si
 	v.dev_minor AS devMinor, v.xattrs, v.hard_link AS hardLink, v.allocated`;
 const FORMER = `${STAT}, v.link, v.stamp`;
 const METADATA = `${FORMER}, v.uname, v.gname`;
-/** Files of a directory that are asked for at once. */
+/** Files of a directory that `following` gives at most. */
 const FOLLOWING = 256;
+/** Entries of a directory that `listAfter` gives at most. Written into the query: SQLite plans it anew each time a limit is bound. */
+export const PAGE = 1000;
 
 /** Nothing for a set that was deleted meanwhile, although the set before it may still show the same versions. */
 const SHOWN = 'v.chain = ? AND v.first <= ? AND v.last >= (SELECT time FROM sets WHERE time = ?)';
@@ -67,7 +69,7 @@ export class Index {
 		this.#stat = list(STAT);
 		this.#listAfter = this.db.prepare(
 			`SELECT n.id AS node, n.name, ${FORMER} FROM nodes n JOIN versions v ON v.node = n.id
-			WHERE n.parent = ? AND n.name > ? AND ${SHOWN} ORDER BY n.name LIMIT ?`,
+			WHERE n.parent = ? AND n.name > ? AND ${SHOWN} ORDER BY n.name LIMIT ${PAGE}`,
 		);
 		this.#lookup = this.db.prepare(
 			`SELECT n.id AS node, n.name, ${METADATA} FROM nodes n JOIN versions v ON v.node = n.id
@@ -98,13 +100,13 @@ export class Index {
 		this.#following = this.db.prepare(
 			`SELECT n.id AS node, v.size, v.extents
 			FROM nodes this JOIN nodes n ON n.parent = this.parent AND n.name > this.name JOIN versions v ON v.node = n.id
-			WHERE this.id = ? AND ${SHOWN} AND v.type = 'file' AND v.extents IS NOT NULL ORDER BY n.name LIMIT ?`,
+			WHERE this.id = ? AND ${SHOWN} AND v.type = 'file' AND v.extents IS NOT NULL ORDER BY n.name LIMIT ${FOLLOWING}`,
 		);
 	}
 
 	/** What is known of the contents of the regular files behind a node in its directory, in bytewise order of names; not all of them. */
 	following(set: SnapshotSet, node: number): { node: number; size: number; extents: Extent[] }[] {
-		const rows = this.#following.all(node, set.chain, set.time, set.time, FOLLOWING);
+		const rows = this.#following.all(node, set.chain, set.time, set.time);
 		return (rows as { node: number; size: number; extents: Buffer }[]).map((row) => {
 			return { ...row, extents: decodeExtents(row.extents) };
 		});
@@ -132,9 +134,9 @@ export class Index {
 		return this.#stat.all(directory, set.chain, set.time, set.time) as ListedEntry[];
 	}
 
-	/** The same, in half the time, of at most `most` entries behind the name `after`; the empty one is before all. */
-	listAfter(set: SnapshotSet, directory: number, after: Buffer, most: number): FormerEntry[] {
-		return this.#listAfter.all(directory, after, set.chain, set.time, set.time, most) as FormerEntry[];
+	/** The same, in half the time, of at most PAGE entries behind the name `after`; the empty one is before all. */
+	listAfter(set: SnapshotSet, directory: number, after: Buffer): FormerEntry[] {
+		return this.#listAfter.all(directory, after, set.chain, set.time, set.time) as FormerEntry[];
 	}
 
 	/** Whether any entry of any set has extended attributes. */

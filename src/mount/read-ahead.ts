@@ -17,7 +17,7 @@ export class ReadAhead {
 	readonly #give: (ino: number, bytes: Buffer) => void;
 	/** The small file that somebody asked for last. */
 	#last = 0;
-	/** Those that were given last. */
+	/** Those that were given last, and the one before them. */
 	#given: ReadonlySet<number> = new Set();
 	#isGiving = false;
 	#window = FIRST_WINDOW;
@@ -57,7 +57,7 @@ export class ReadAhead {
 		this.#isGiving = true;
 		try {
 			const files = await this.#fs.following(ino, this.#window);
-			this.#given = new Set(files.map((file) => file.ino));
+			this.#given = new Set([ino, ...files.map((file) => file.ino)]);
 			for (const file of files) this.#give(file.ino, file.bytes);
 		} finally {
 			this.#isGiving = false;

@@ -3,7 +3,7 @@
  * order of duplicity's format). Memory holds the directories on the way down only.
  */
 import type { FormerEntry, Metadata, SnapshotSet } from '../index/entry.js';
-import type { Index } from '../index/index.js';
+import { type Index, PAGE } from '../index/index.js';
 import type { Selection, SelectionEntry } from '../profile/selection.js';
 import {
 	childPath,
@@ -76,14 +76,13 @@ function* present(
 /** A directory's entries in the snapshot before, a page at a time: there may be a million. */
 function* listFormer({ index, set }: Before, directory: number): Generator<FormerEntry, void> {
 	for (let after = Buffer.alloc(0); ; ) {
-		const page = index.listAfter(set, directory, after, PAGE);
+		const page = index.listAfter(set, directory, after);
 		yield* page;
 		if (page.length < PAGE) return;
 		after = Buffer.from((page.at(-1) as FormerEntry).name);
 	}
 }
 
-const PAGE = 1000;
 const NOTHING: Iterable<FormerEntry> = [];
 
 /** A directory's children, now and before, merged by name. */

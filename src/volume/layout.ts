@@ -46,22 +46,19 @@ export function objectRange(volume: Placement, payloadOffset: number, length: nu
 }
 
 /**
- * The payload bytes among `bytes`, which lie in the object from `offset` on. Copies only when a length octet lies in
- * between. The octets themselves are not looked at: they add nothing to what the frame's digest proves.
+ * Where payload lies among `length` bytes that lie in the object from `offset` on: beginning and end of each run. The length
+ * octets between them are not looked at: they add nothing to what the frame's digest proves.
  */
-export function stripLengths(bytes: Buffer, offset: number, volume: Placement): Buffer {
-	if (volume.key === null) return bytes;
+export function payloadRuns(length: number, offset: number, volume: Placement): number[] {
+	if (volume.key === null) return [0, length];
 	const full = fullChunks(volume);
 	const start = offset - volume.body;
-	const parts: Buffer[] = [];
+	const runs: number[] = [];
 	for (let chunk = Math.floor(start / (CHUNK_LENGTH + 1)); ; chunk++) {
 		const last = chunk >= full;
 		const data = Math.min(chunk, full) * (CHUNK_LENGTH + 1) + (last ? LAST_OCTETS : 1);
-		const from = Math.max(data - start, 0);
-		const to = last ? bytes.length : data + CHUNK_LENGTH - start;
-		parts.push(bytes.subarray(from, to));
-		if (to >= bytes.length) break;
+		const to = last ? length : data + CHUNK_LENGTH - start;
+		runs.push(Math.max(data - start, 0), Math.min(to, length));
+		if (to >= length) return runs;
 	}
-	const [only] = parts;
-	return parts.length === 1 && only ? only : Buffer.concat(parts);
 }

@@ -2,17 +2,11 @@
  * Reads one frame of a stored volume. The content layer fetches `frameRange` from the target (or its cache) and hands
  * the bytes to `decodeFrame`; nothing here does I/O or keeps anything.
  */
-import { promisify } from 'node:util';
-import zlib from 'node:zlib';
-import { decryptCfb, sha256 } from '../crypto/crypto.js';
 import { DamageError } from '../errors.js';
-import { Inflater } from '../inflate/inflater.js';
+import { unpack } from '../frames/frames.js';
 import type { Frame, StoredVolume } from './frame.js';
-import { type ObjectRange, objectRange, stripLengths } from './layout.js';
+import { type ObjectRange, objectRange, payloadRuns } from './layout.js';
 import { MAX_PREFIX } from './literal.js';
-import { withRoom } from './rooms.js';
-
-const gunzip = promisify(zlib.gunzip);
 
 /** Cipher block of AES, bytes. */
 const BLOCK = 16;
@@ -57,37 +51,19 @@ export async function decodeFrame(volume: StoredVolume, i: number, bytes: Buffer
 	const frame = frameOf(volume, i);
 	const range = frameRange(volume, i);
 	if (bytes.length !== range.length) throw damaged(volume, i, `${bytes.length} of ${range.length} bytes`);
-	const plain = await uncompress(volume, frame, range.offset, bytes).catch((cause) => {
+	const { key } = volume;
+	const { tarLength } = frame;
+	const most = tarLength + (key ? MAX_PREFIX : 0);
+	// Room for one byte more than allowed: too much is seen at once.
+	const output = Buffer.allocUnsafeSlow(most + 1);
+	const runs = payloadRuns(bytes.length, range.offset, volume);
+	const skip = leadLength(frame.offset) - BLOCK;
+	const { made, digest } = await unpack(bytes, output, { key, runs, skip }, tarLength).catch((cause) => {
 		throw damaged(volume, i, 'cannot be uncompressed', cause);
 	});
-	const tar = plain.subarray(Math.max(plain.length - frame.tarLength, 0));
-	const digest = await sha256(tar);
+	if (made < tarLength || made > most) throw damaged(volume, i, `it inflates to ${made} bytes or more`);
 	if (!digest.equals(frame.digest)) throw damaged(volume, i, 'its SHA-256 is not the recorded one');
-	return tar;
-}
-
-/** What the frame's compressed data holds, cut off soon after the length that is expected. */
-async function uncompress(
-	volume: StoredVolume,
-	frame: Frame,
-	offset: number,
-	bytes: Buffer,
-): Promise<Buffer> {
-	const most = frame.tarLength + (volume.key ? MAX_PREFIX : 0);
-	// Room for one byte more than allowed: a frame is one job of the thread pool, and too much is seen at once.
-	if (!volume.key) {
-		const chunkSize = Math.max(most + 1, zlib.constants.Z_MIN_CHUNK);
-		return gunzip(bytes, { maxOutputLength: most, chunkSize });
-	}
-	const { key } = volume;
-	const output = Buffer.allocUnsafeSlow(most + 1);
-	const { made } = await withRoom(bytes.length, async (room) => {
-		const payload = stripLengths(bytes, offset, volume);
-		const plain = (await decryptCfb(key, payload, room)).subarray(leadLength(frame.offset) - BLOCK);
-		return new Inflater('raw').run(plain, output);
-	});
-	if (made > most) throw new RangeError(`it inflates to more than ${most} bytes`);
-	return output.subarray(0, made);
+	return output.subarray(made - tarLength, made);
 }
 
 /** @throws RangeError when there is none */
