@@ -59,6 +59,12 @@ struct Directory {
   std::vector<double> attributes;
 };
 
+// The whole content of a file.
+struct File {
+  fuse_ino_t ino;
+  std::vector<char> bytes;
+};
+
 // What a reader of a directory wants of its listing.
 struct Part {
   fuse_ino_t ino;
@@ -192,11 +198,13 @@ class Session : public std::enable_shared_from_this<Session> {
   // Answers those that are open for longer with EIO. Returns their ids.
   std::vector<uint64_t> Expire(Clock::duration age);
 
-  void Store(fuse_ino_t ino, std::vector<char> bytes) {
-    Notify([ino, bytes = std::move(bytes)](fuse_session* session) {
-      fuse_bufvec buffer = FUSE_BUFVEC_INIT(bytes.size());
-      buffer.buf[0].mem = const_cast<char*>(bytes.data());
-      fuse_lowlevel_notify_store(session, ino, 0, &buffer, static_cast<fuse_buf_copy_flags>(0));
+  void Store(std::vector<File> files) {
+    Notify([files = std::move(files)](fuse_session* session) {
+      for (const File& file : files) {
+        fuse_bufvec buffer = FUSE_BUFVEC_INIT(file.bytes.size());
+        buffer.buf[0].mem = const_cast<char*>(file.bytes.data());
+        fuse_lowlevel_notify_store(session, file.ino, 0, &buffer, static_cast<fuse_buf_copy_flags>(0));
+      }
     });
   }
   // Without a name: the attributes of the folder, and its listing.
@@ -592,8 +600,14 @@ Napi::Value MountSession(const Napi::CallbackInfo& info) {
     return ids;
   });
   Method(object, "store", [session](const Napi::CallbackInfo& call) -> Napi::Value {
-    const auto bytes = call[1].As<Napi::Buffer<char>>();
-    session->Store(IdOf(call[0]), {bytes.Data(), bytes.Data() + bytes.Length()});
+    const auto inos = call[0].As<Napi::Array>();
+    const auto contents = call[1].As<Napi::Array>();
+    std::vector<File> files;
+    for (uint32_t i = 0; i < inos.Length(); i++) {
+      const auto bytes = contents.Get(i).As<Napi::Buffer<char>>();
+      files.push_back({IdOf(inos.Get(i)), {bytes.Data(), bytes.Data() + bytes.Length()}});
+    }
+    session->Store(std::move(files));
     return call.Env().Undefined();
   });
   Method(object, "forget", [session](const Napi::CallbackInfo& call) -> Napi::Value {

@@ -85,7 +85,7 @@ interface NativeSession {
 	listing(id: number, names: Buffer, ends: Uint32Array, attributes: Float64Array): void;
 	space(id: number, blockSize: number, blocks: number, files: number): void;
 	expire(ms: number): number[];
-	store(ino: number, bytes: Buffer): void;
+	store(inos: readonly number[], contents: readonly Buffer[]): void;
 	forget(folder: number, name: Buffer): void;
 	withoutXattrs(): void;
 }
@@ -178,9 +178,12 @@ export class Session {
 		this.#native.space(id, blockSize, blocks, files);
 	}
 
-	/** Gives a file's whole content to the kernel's page cache, in the background. What the kernel does not want it drops. */
-	store(ino: number, bytes: Buffer): void {
-		this.#native.store(ino, bytes);
+	/** Gives the whole content of files to the kernel's page cache, in the background. What the kernel does not want it drops. */
+	store(files: readonly { ino: number; bytes: Buffer }[]): void {
+		this.#native.store(
+			files.map(({ ino }) => ino),
+			files.map(({ bytes }) => bytes),
+		);
 	}
 
 	/** Has the kernel forget a folder's attributes and listing, and what some names in it stand for; in the background. */

@@ -99,12 +99,12 @@ export class Index {
 		);
 		this.#following = this.db.prepare(
 			`SELECT n.id AS node, v.size, v.extents
-			FROM nodes this JOIN nodes n ON n.parent = this.parent AND n.name > this.name JOIN versions v ON v.node = n.id
+			FROM nodes this JOIN nodes n ON n.parent = this.parent AND n.name >= this.name JOIN versions v ON v.node = n.id
 			WHERE this.id = ? AND ${SHOWN} AND v.type = 'file' AND v.extents IS NOT NULL ORDER BY n.name LIMIT ${FOLLOWING}`,
 		);
 	}
 
-	/** What is known of the contents of the regular files behind a node in its directory, in bytewise order of names; not all of them. */
+	/** What is known of the contents of the regular files in a directory from a node on, in bytewise order of names; not all of them. */
 	following(set: SnapshotSet, node: number): { node: number; size: number; extents: Extent[] }[] {
 		const rows = this.#following.all(node, set.chain, set.time, set.time);
 		return (rows as { node: number; size: number; extents: Buffer }[]).map((row) => {

@@ -74,7 +74,7 @@ export interface FileSystem {
 	read(handle: number, offset: number, length: number): Promise<Buffer>;
 	release(handle: number): Promise<void>;
 	/**
-	 * Files behind `ino` in its directory, in the order of its listing, whole: as many as fit into `limit` bytes, of those that can
+	 * Files in a directory, from `ino` on in the order of its listing, whole: as many as fit into `limit` bytes, of those that can
 	 * be had without much ado. For drivers that can give them to the kernel before somebody asks.
 	 */
 	following(ino: number, limit: number): Promise<{ ino: number; bytes: Buffer }[]>;

@@ -122,16 +122,18 @@ class Server {
 			case 'readlink':
 				return session.link(id, shortEnough(await fs.readlink(ino)));
 			case 'readdir': {
-				const entries = await fs.readdir(ino);
+				const entries = await this.#ahead(session).readdir(ino);
 				const listing = entries.map((entry) => ({ name: entry.name, attr: this.#listed(entry, ino) }));
 				session.listing(id, listing);
-				return this.#ahead(session).listed(entries);
+				return this.#ahead(session).listed(ino, entries);
 			}
 			case 'read': {
-				const bytes = await this.#read(ino, offset, length);
+				const ahead = this.#ahead(session);
+				const bytes =
+					ahead.content(ino)?.subarray(offset, offset + length) ?? (await this.#read(ino, offset, length));
 				session.data(id, bytes);
 				// All of it was read at once: a small file.
-				if (offset === 0 && bytes.length < length) await this.#ahead(session).read(ino);
+				if (offset === 0 && bytes.length < length) await ahead.read(ino);
 				return;
 			}
 			case 'getxattr':
@@ -146,7 +148,7 @@ class Server {
 	}
 
 	#ahead(session: Session): ReadAhead {
-		this.#readAhead ??= new ReadAhead(this.#fs, (ino, bytes) => session.store(ino, bytes));
+		this.#readAhead ??= new ReadAhead(this.#fs, (files) => session.store(files));
 		return this.#readAhead;
 	}
 

@@ -1,8 +1,11 @@
 /**
  * Gives small files to the kernel before somebody asks for them, when he goes through files in their order (`cp -a`, `tar`, `rsync`,
- * `grep -r`): a question and its answer take longer than reading a small file. The driver upon libfuse 3 tells it what was asked.
+ * `grep -r`): a question and its answer take longer than reading a small file. While he is busy with one directory, the next one is got
+ * ready. The driver upon libfuse 3 tells it what was asked.
  */
+import { setImmediate as others } from 'node:timers/promises';
 import type { DirectoryEntry, FileSystem } from './driver.js';
+import { Route } from './route.js';
 
 /** Bytes that are given at once: doubled with each step. */
 const FIRST_WINDOW = 64 * 2 ** 10;
@@ -12,55 +15,106 @@ const SURE = 4 * FIRST_WINDOW;
 /** Files are read in order if their inodes, which follow the order of the backup, are not farther apart. */
 const NEAR = 10_000;
 
+type Tree = Pick<FileSystem, 'following' | 'readdir'>;
+type Files = Awaited<ReturnType<FileSystem['following']>>;
+
+/** Directories that are given before a reader has to show that he still reads: else he only lists. */
+const CREDIT = 4;
+
+/** A directory that was not asked for yet. */
+interface Ready {
+	readonly ino: number;
+	readonly entries: Promise<DirectoryEntry[]>;
+	readonly files: Promise<Files>;
+}
+
 export class ReadAhead {
-	readonly #fs: Pick<FileSystem, 'following'>;
-	readonly #give: (ino: number, bytes: Buffer) => void;
-	/** The small file that somebody asked for last. */
+	readonly #tree: Tree;
+	readonly #give: (files: Files) => void;
+	/** The small file that somebody asked for last, or was given. */
 	#last = 0;
-	/** Those that were given last, and the one before them. */
-	#given: ReadonlySet<number> = new Set();
+	/** What was given last. */
+	#given: ReadonlyMap<number, Buffer> = new Map();
 	#isGiving = false;
 	#window = FIRST_WINDOW;
-	/** Somebody asked for a small file since a listing was given ahead: else he only lists. */
-	#isRead = false;
+	#credit = 0;
+	readonly #route = new Route();
+	#ready: Ready | null = null;
 
-	/** @param give takes a file's whole content */
-	constructor(fs: Pick<FileSystem, 'following'>, give: (ino: number, bytes: Buffer) => void) {
-		this.#fs = fs;
+	/** @param give takes whole files */
+	constructor(tree: Tree, give: (files: Files) => void) {
+		this.#tree = tree;
 		this.#give = give;
+	}
+
+	/** All of a file that is on its way to the kernel: some readers are faster. */
+	content(ino: number): Buffer | undefined {
+		return this.#given.get(ino);
+	}
+
+	/** As the tree's own. */
+	readdir(ino: number): Promise<DirectoryEntry[]> {
+		return this.#ready?.ino === ino ? this.#ready.entries : this.#tree.readdir(ino);
 	}
 
 	/** Somebody asked for a small file. */
 	async read(ino: number): Promise<void> {
-		const inOrder = this.#last < ino && ino < this.#last + NEAR;
+		const isGiven = this.#given.has(ino);
+		const inOrder = isGiven || (this.#last < ino && ino < this.#last + NEAR);
+		this.#credit = inOrder ? CREDIT : 0;
+		if (isGiven || this.#isGiving) return;
 		this.#last = ino;
-		this.#isRead = inOrder;
-		// It may be on its way already, and the reader is faster.
-		if (this.#isGiving || this.#given.has(ino)) return;
 		this.#window = inOrder ? Math.min(this.#window * 2, LONGEST_WINDOW) : FIRST_WINDOW;
-		if (this.#window >= SURE) await this.#giveBehind(ino);
+		if (this.#window >= SURE) await this.#giveFrom(ino, this.#tree.following(ino, this.#window), false);
 	}
 
 	/**
-	 * Somebody was given a listing. Who reads in order will want all that is in it; the first file is left to be asked for, which shows
-	 * that he still does.
+	 * Somebody was given a listing. Who reads in order will want all that is in it; now and then the first file is left to be asked for,
+	 * which shows that he still does.
 	 */
-	async listed(entries: readonly DirectoryEntry[]): Promise<void> {
-		if (!this.#isRead || this.#isGiving || this.#window < SURE) return;
-		const first = entries.find(({ type }) => type === 'file');
-		if (!first || first.ino < this.#last || first.ino > this.#last + NEAR) return;
-		this.#isRead = false;
-		await this.#giveBehind(first.ino);
+	async listed(ino: number, entries: readonly DirectoryEntry[]): Promise<void> {
+		this.#route.enter(ino, entries);
+		const files = this.#ready?.ino === ino ? this.#ready.files : null;
+		if (this.#credit === 0 || this.#isGiving || this.#window < SURE) return;
+		const first = firstFile(entries);
+		if (first) {
+			if (first < this.#last || first > this.#last + NEAR) return;
+			this.#credit -= 1;
+			await this.#giveFrom(first, files ?? this.#tree.following(first, this.#window), this.#credit > 0);
+		}
+		await this.#prepare();
 	}
 
-	async #giveBehind(ino: number): Promise<void> {
+	/** @param itself whether `ino` is given, too */
+	async #giveFrom(ino: number, following: Promise<Files>, itself: boolean): Promise<void> {
 		this.#isGiving = true;
 		try {
-			const files = await this.#fs.following(ino, this.#window);
-			this.#given = new Set([ino, ...files.map((file) => file.ino)]);
-			for (const file of files) this.#give(file.ino, file.bytes);
+			const files = await following;
+			this.#given = new Map(files.map((file) => [file.ino, file.bytes]));
+			this.#last = files.at(-1)?.ino ?? ino;
+			this.#give(itself ? files : files.filter((file) => file.ino !== ino));
 		} finally {
 			this.#isGiving = false;
 		}
 	}
+
+	/** The next directory, while the reader is busy with this one. */
+	async #prepare(): Promise<void> {
+		const ino = this.#route.next;
+		if (ino === null || this.#ready?.ino === ino) return;
+		// Whoever waits for an answer goes first.
+		await others();
+		const entries = this.#tree.readdir(ino);
+		const files = entries.then((listed) => {
+			const first = firstFile(listed);
+			return first ? this.#tree.following(first, this.#window) : [];
+		});
+		this.#ready = { ino, entries, files };
+		// Who asks for it is told.
+		await files.catch(() => {});
+	}
+}
+
+function firstFile(entries: readonly DirectoryEntry[]): number | undefined {
+	return entries.find(({ type }) => type === 'file')?.ino;
 }

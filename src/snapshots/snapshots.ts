@@ -120,8 +120,8 @@ export class Snapshots {
 	}
 
 	/**
-	 * The contents of files behind this one in its directory, in the order of names, as many as fit into `limit` bytes. For readers
-	 * who go through a directory; what takes more than reading is left out.
+	 * The contents of files in a directory, from this one on in the order of names, as many as fit into `limit` bytes. For readers who
+	 * go through it; what takes more than reading is left out.
 	 */
 	async following(set: SnapshotSet, node: number, limit: number): Promise<WholeFile[]> {
 		const files: WholeFile[] = [];
