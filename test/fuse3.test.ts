@@ -29,6 +29,11 @@ const DARK = 20;
 const FIRST_DARK = 5000;
 /** A file that is never read to its end. */
 const STUCK = 30;
+/** A folder of folders, each with some files. */
+const SHELVES = 40;
+const FIRST_SHELF = 100;
+const ON_SHELF = 8;
+const FIRST_ON_SHELF = 10_000;
 
 const name = (i: number) => Buffer.from(`file ${String(i).padStart(4, '0')}`);
 const content = (i: number) => bytesFrom(`file ${i}`, (i * 37) % 9000);
@@ -41,7 +46,7 @@ class CountedTree implements FileSystem {
 	}
 
 	#attributes(ino: number): Attributes {
-		const folder = ino === ROOT_INO || ino === FOLDER || ino === DARK;
+		const folder = ino !== STUCK && ino < FIRST_FILE;
 		let size = ino === STUCK ? 10 : 0;
 		if (ino >= FIRST_FILE) size = content(this.#number(ino)).length;
 		return {
@@ -52,6 +57,7 @@ class CountedTree implements FileSystem {
 	}
 
 	#number(ino: number): number {
+		if (ino >= FIRST_ON_SHELF) return ino - FIRST_ON_SHELF;
 		return ino >= FIRST_DARK ? ino - FIRST_DARK : ino - FIRST_FILE;
 	}
 
@@ -90,7 +96,13 @@ class CountedTree implements FileSystem {
 				entry(Buffer.from('folder'), FOLDER),
 				entry(Buffer.from('dark'), DARK),
 				entry(Buffer.from('stuck'), STUCK),
+				entry(Buffer.from('shelves'), SHELVES),
 			];
+		}
+		if (ino === SHELVES) return Array.from({ length: 60 }, (_, i) => entry(name(i), FIRST_SHELF + i));
+		if (ino >= FIRST_SHELF) {
+			const shelf = (ino - FIRST_SHELF) * ON_SHELF;
+			return Array.from({ length: ON_SHELF }, (_, i) => entry(name(shelf + i), FIRST_ON_SHELF + shelf + i));
 		}
 		const first = ino === DARK ? FIRST_DARK : FIRST_FILE;
 		return Array.from({ length: FILES }, (_, i) => entry(name(i), first + i));
@@ -123,13 +135,16 @@ class CountedTree implements FileSystem {
 	async release(): Promise<void> {}
 
 	async following(ino: number, limit: number): Promise<{ ino: number; bytes: Buffer }[]> {
+		this.#count('following');
 		const files: { ino: number; bytes: Buffer }[] = [];
 		let left = limit;
-		for (let i = this.#number(ino) + 1; i < FILES; i++) {
+		const number = this.#number(ino);
+		const end = ino >= FIRST_ON_SHELF ? number - (number % ON_SHELF) + ON_SHELF : FILES;
+		for (let i = number; i < end; i++) {
 			const bytes = content(i);
 			left -= bytes.length;
 			if (left < 0) break;
-			files.push({ ino: ino - this.#number(ino) + i, bytes });
+			files.push({ ino: ino - number + i, bytes });
 		}
 		return files;
 	}
@@ -204,26 +219,41 @@ test('times below the second', async () => {
 	assert.equal(stdout.trim().slice(0, 17), '1700000000.123456');
 });
 
+/** @returns the contents of all files below, as tar reads them in the order of names */
+async function readAll(folder: string): Promise<Buffer> {
+	const options = { encoding: 'buffer', maxBuffer: 2 ** 26 } as const;
+	const { stdout } = await run('tar', ['-C', folder, '--sort=name', '-cf', '-', '.'], options);
+	const child = spawn('tar', ['-xOf', '-']);
+	const pieces: Buffer[] = [];
+	child.stdout.on('data', (piece: Buffer) => pieces.push(piece));
+	child.stdin.end(stdout);
+	await new Promise((resolve) => child.once('close', resolve));
+	return Buffer.concat(pieces);
+}
+
+const contents = (count: number) => Buffer.concat(Array.from({ length: count }, (_, i) => content(i)));
+
 test('who reads small files in their order gets most of them before he asks, and the right ones', async () => {
 	const folder = join(mountpoint, 'folder');
-	const asked = await meanwhile(async () => {
-		const { stdout } = await run('tar', ['-C', folder, '--sort=name', '-cf', '-', '.'], {
-			encoding: 'buffer',
-			maxBuffer: 2 ** 26,
-		});
-		const child = spawn('tar', ['-xOf', '-']);
-		const wanted = Buffer.concat(Array.from({ length: FILES }, (_, i) => content(i)));
-		const pieces: Buffer[] = [];
-		child.stdout.on('data', (piece: Buffer) => pieces.push(piece));
-		child.stdin.end(stdout);
-		await new Promise((resolve) => child.once('close', resolve));
-		assert.ok(Buffer.concat(pieces).equals(wanted));
-	});
+	const asked = await meanwhile(async () => assert.ok((await readAll(folder)).equals(contents(FILES))));
 	assert.ok((asked.read ?? 0) < FILES / 2, JSON.stringify(asked));
 	for (const i of [3, 250, 499]) {
 		const { stdout } = await run('cat', [join(folder, String(name(i)))], { encoding: 'buffer' });
 		assert.ok(stdout.equals(content(i)));
 	}
+});
+
+test('who goes through folders gets each one before he asks, once, and is not read for when he only lists', async () => {
+	const folder = join(mountpoint, 'shelves');
+	const listed = await meanwhile(() => run('find', [folder, '-size', '+1M']));
+	assert.equal(listed.readdir, 61, JSON.stringify(listed));
+	assert.ok((listed.following ?? 0) < 5, JSON.stringify(listed));
+	const asked = await meanwhile(async () =>
+		assert.ok((await readAll(folder)).equals(contents(60 * ON_SHELF))),
+	);
+	assert.ok((asked.read ?? 0) < 60, JSON.stringify(asked));
+	// What one program after another was given is still right.
+	assert.ok((await readAll(folder)).equals(contents(60 * ON_SHELF)));
 });
 
 test('a reader who is stopped while he waits is let go, and the mount goes on', async () => {

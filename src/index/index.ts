@@ -66,11 +66,13 @@ export class Index {
 				WHERE n.parent = ? AND ${SHOWN} ORDER BY n.name`,
 			);
 		this.#list = list(METADATA);
-		this.#stat = list(STAT);
-		this.#listAfter = this.db.prepare(
-			`SELECT n.id AS node, n.name, ${FORMER} FROM nodes n JOIN versions v ON v.node = n.id
-			WHERE n.parent = ? AND n.name > ? AND ${SHOWN} ORDER BY n.name LIMIT ${PAGE}`,
-		);
+		this.#stat = list(STAT).raw();
+		this.#listAfter = this.db
+			.prepare(
+				`SELECT n.id AS node, n.name, ${FORMER} FROM nodes n JOIN versions v ON v.node = n.id
+				WHERE n.parent = ? AND n.name > ? AND ${SHOWN} ORDER BY n.name LIMIT ${PAGE}`,
+			)
+			.raw();
 		this.#lookup = this.db.prepare(
 			`SELECT n.id AS node, n.name, ${METADATA} FROM nodes n JOIN versions v ON v.node = n.id
 			WHERE n.parent = ? AND n.name = ? AND ${SHOWN}`,
@@ -131,12 +133,14 @@ export class Index {
 
 	/** The same with less of each, in a third of the time. */
 	listStat(set: SnapshotSet, directory: number): ListedEntry[] {
-		return this.#stat.all(directory, set.chain, set.time, set.time) as ListedEntry[];
+		return (this.#stat.all(directory, set.chain, set.time, set.time) as unknown[][]).map(toFormer);
 	}
 
 	/** The same, in half the time, of at most PAGE entries behind the name `after`; the empty one is before all. */
 	listAfter(set: SnapshotSet, directory: number, after: Buffer): FormerEntry[] {
-		return this.#listAfter.all(directory, after, set.chain, set.time, set.time) as FormerEntry[];
+		return (this.#listAfter.all(directory, after, set.chain, set.time, set.time) as unknown[][]).map(
+			toFormer,
+		);
 	}
 
 	/** Whether any entry of any set has extended attributes. */
@@ -225,4 +229,29 @@ export class Index {
 	close(): void {
 		this.db.close();
 	}
+}
+
+/**
+ * A row of node, name and the columns of FORMER, or of STAT, which are the first of them. Rows as arrays take two thirds of the
+ * time of rows as objects, where there are many.
+ */
+function toFormer(row: readonly unknown[]): FormerEntry {
+	return {
+		node: row[0],
+		name: row[1],
+		type: row[2],
+		mode: row[3],
+		uid: row[4],
+		gid: row[5],
+		mtime: row[6],
+		mtimeNs: row[7],
+		size: row[8],
+		devMajor: row[9],
+		devMinor: row[10],
+		xattrs: row[11],
+		hardLink: row[12],
+		allocated: row[13],
+		link: row[14],
+		stamp: row[15],
+	} as FormerEntry;
 }

@@ -15,7 +15,7 @@ const SURE = 4 * FIRST_WINDOW;
 /** Files are read in order if their inodes, which follow the order of the backup, are not farther apart. */
 const NEAR = 10_000;
 
-type Tree = Pick<FileSystem, 'following' | 'readdir'>;
+type Tree = Pick<FileSystem, 'following' | 'isFixed' | 'readdir'>;
 type Files = Awaited<ReturnType<FileSystem['following']>>;
 
 /** Directories that are given before a reader has to show that he still reads: else he only lists. */
@@ -25,7 +25,8 @@ const CREDIT = 4;
 interface Ready {
 	readonly ino: number;
 	readonly entries: Promise<DirectoryEntry[]>;
-	readonly files: Promise<Files>;
+	/** null: it seemed that nobody would read them. */
+	readonly files: Promise<Files> | null;
 }
 
 export class ReadAhead {
@@ -61,10 +62,11 @@ export class ReadAhead {
 	async read(ino: number): Promise<void> {
 		const isGiven = this.#given.has(ino);
 		const inOrder = isGiven || (this.#last < ino && ino < this.#last + NEAR);
-		this.#credit = inOrder ? CREDIT : 0;
+		if (isGiven) this.#credit = CREDIT;
 		if (isGiven || this.#isGiving) return;
 		this.#last = ino;
 		this.#window = inOrder ? Math.min(this.#window * 2, LONGEST_WINDOW) : FIRST_WINDOW;
+		this.#credit = this.#window < SURE ? 0 : CREDIT;
 		if (this.#window >= SURE) await this.#giveFrom(ino, this.#tree.following(ino, this.#window), false);
 	}
 
@@ -73,16 +75,16 @@ export class ReadAhead {
 	 * which shows that he still does.
 	 */
 	async listed(ino: number, entries: readonly DirectoryEntry[]): Promise<void> {
-		this.#route.enter(ino, entries);
+		const isExpected = this.#route.enter(ino, entries);
 		const files = this.#ready?.ino === ino ? this.#ready.files : null;
-		if (this.#credit === 0 || this.#isGiving || this.#window < SURE) return;
-		const first = firstFile(entries);
-		if (first) {
-			if (first < this.#last || first > this.#last + NEAR) return;
+		if (this.#credit > 0 && !this.#isGiving) {
+			const first = firstFile(entries);
+			// Elsewhere: not what he was reading.
+			if (first && (first < this.#last || first > this.#last + NEAR)) return;
 			this.#credit -= 1;
-			await this.#giveFrom(first, files ?? this.#tree.following(first, this.#window), this.#credit > 0);
+			if (first) await this.#giveFrom(first, files ?? this.#filesOf(entries), this.#credit > 0);
 		}
-		await this.#prepare();
+		if (isExpected) await this.#prepare();
 	}
 
 	/** @param itself whether `ino` is given, too */
@@ -100,18 +102,22 @@ export class ReadAhead {
 
 	/** The next directory, while the reader is busy with this one. */
 	async #prepare(): Promise<void> {
-		const ino = this.#route.next;
-		if (ino === null || this.#ready?.ino === ino) return;
 		// Whoever waits for an answer goes first.
 		await others();
+		const ino = this.#route.next;
+		if (ino === null || this.#ready?.ino === ino || !this.#tree.isFixed(ino)) return;
 		const entries = this.#tree.readdir(ino);
-		const files = entries.then((listed) => {
-			const first = firstFile(listed);
-			return first ? this.#tree.following(first, this.#window) : [];
-		});
+		const files = this.#credit > 0 ? entries.then((listed) => this.#filesOf(listed)) : null;
 		this.#ready = { ino, entries, files };
-		// Who asks for it is told.
-		await files.catch(() => {});
+		// Who asks for it then is told why.
+		await Promise.all([entries, files]).catch(() => {
+			this.#ready = null;
+		});
+	}
+
+	async #filesOf(entries: readonly DirectoryEntry[]): Promise<Files> {
+		const first = firstFile(entries);
+		return first === undefined ? [] : this.#tree.following(first, this.#window);
 	}
 }
 

@@ -10,10 +10,12 @@ export class Route {
 		return this.#ahead.at(-1) ?? null;
 	}
 
-	/** He lists a directory. */
-	enter(ino: number, entries: readonly DirectoryEntry[]): void {
+	/** He lists a directory. @returns whether it is the one that was next */
+	enter(ino: number, entries: readonly DirectoryEntry[]): boolean {
+		const isNext = this.next === ino;
 		// What he left out he does not come back to; who is somewhere else begins a new way.
 		this.#ahead.length = Math.max(0, this.#ahead.lastIndexOf(ino));
 		for (const entry of entries.toReversed()) if (entry.type === 'dir') this.#ahead.push(entry.ino);
+		return isNext;
 	}
 }
