@@ -1,5 +1,6 @@
 /** What tsdup promises of its speed. A bar that is missed is said, and is no failure. */
 import { IN_SMALL } from './many-files.js';
+import { IN_FOLDER } from './remote.js';
 import { type CaseName, type Metric, ratios, type Sample, spread, values } from './samples.js';
 
 const MB = 1_000_000;
@@ -29,7 +30,11 @@ const BARS: readonly Bar[] = [
 	memory('a million tiny files, full', 'millionFull'),
 	memory('a million tiny files, nothing changed', 'millionUnchanged'),
 	memory('a sparse file of 20 GB', 'sparseFull'),
-	{ words: 'a million files, mount, s', caseName: 'filesMount', metric: 'seconds', limit: 1, to: 1 },
+	ratio('full backup to an S3 server, time', 'nearFull', 'seconds', 1.15, IN_FOLDER),
+	seconds('20 ms away: mount from nothing', 'farMount', 3),
+	seconds('20 ms away: the first file', 'farCat', 0.3),
+	ratio('20 ms away: the image, time', 'farImage', 'seconds', 0.2, 'restic'),
+	seconds('a million files, mount', 'filesMount', 1),
 	ratio('a folder of 100,000 files, time', 'filesFolder', 'seconds', 1.2, IN_SMALL),
 	{
 		// 200 MB, and the 64 MiB that decoded frames may take.
@@ -59,6 +64,10 @@ const BARS: readonly Bar[] = [
 	foreign("duplicity's collection: all sizes", 'foreignSizes', 0.5),
 	foreign("duplicity's collection: the whole tree", 'foreignTree', 0.6),
 ];
+
+function seconds(words: string, caseName: CaseName, limit: number): Bar {
+	return { words: `${words}, s`, caseName, metric: 'seconds', limit, to: 1 };
+}
 
 function ratio(words: string, caseName: CaseName, metric: Metric, limit: number, ...to: string[]): Bar {
 	const other = to.length > 1 ? `the least of ${to.join(', ')}` : to.join();

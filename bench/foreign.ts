@@ -8,26 +8,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requireSame } from './folder.js';
 import { type Command, measure, run } from './run.js';
-import type { CaseName, Sample } from './samples.js';
+import type { CaseName, Part } from './samples.js';
 import { duplicity } from './tools/duplicity.js';
 import { cleanEnvironment, makeHome, PASSPHRASE } from './tools/tool.js';
 import { SCRIPT } from './tools/tsdup.js';
-import { freshTree, type Size } from './tree.js';
+import { freshTree } from './tree.js';
 
 /** Left out of the tree: 50,000 files are left. */
 const LEFT_OUT = 'linux-source-6.1/drivers';
 
-export interface ForeignRound {
-	readonly number: number;
-	readonly size: Size;
-	/** Where the pristine tree is kept. */
-	readonly work: string;
-	/** The round's own folder. */
-	readonly dir: string;
-	record(sample: Sample): void;
-}
-
-export async function measureForeign({ number, size, work, dir, record }: ForeignRound): Promise<void> {
+export async function measureForeign({ number, size, work, dir, record }: Part): Promise<void> {
 	const tree = await freshTree(work, size, join(dir, 'source'), LEFT_OUT);
 	const tool = duplicity.make(join(dir, 'duplicity'), tree.root);
 	await mkdir(join(dir, 'duplicity'));

@@ -1,9 +1,9 @@
 /**
  * Measures tsdup against duplicity, restic and borg on the same work in the same run (docs/benchmarks.md):
  *
- *     npm run bench -- [--small] [--runs N] [--work DIR] [--write] [--foreign | --scale]
+ *     npm run bench -- [--small] [--runs N] [--work DIR] [--write] [--foreign | --remote | --scale]
  *
- * With --foreign only collections that duplicity wrote, with --scale only sources that are hard by their size alone.
+ * With --foreign only collections that duplicity wrote, with --remote only an S3 server, with --scale only sources that are hard by their size alone.
  * It fails when a result is wrong, never because a figure is slow.
  */
 import { mkdir, rm } from 'node:fs/promises';
@@ -16,11 +16,19 @@ import { writeDocument } from './document.js';
 import { measureForeign } from './foreign.js';
 import { findTools, load, machine } from './machine.js';
 import { measureMounts } from './mounts.js';
+import { measureRemote } from './remote.js';
 import { CASES, type Sample } from './samples.js';
 import { measureScale } from './scale.js';
 import { tables } from './table.js';
 import type { ToolKind } from './tools/tool.js';
 import { FULL, freshTree, SMALL, type Tree } from './tree.js';
+
+/** What is measured only by itself. */
+const PARTS = [
+	['foreign', "collections of duplicity's", measureForeign],
+	['remote', 'an S3 server', measureRemote],
+	['scale', 'large sources', measureScale],
+] as const;
 
 const { values: options } = parseArgs({
 	options: {
@@ -29,6 +37,7 @@ const { values: options } = parseArgs({
 		work: { type: 'string', default: join(tmpdir(), 'tsdup-bench') },
 		write: { type: 'boolean', default: false },
 		foreign: { type: 'boolean', default: false },
+		remote: { type: 'boolean', default: false },
 		scale: { type: 'boolean', default: false },
 	},
 });
@@ -52,17 +61,11 @@ async function oneRound(number: number, kinds: readonly ToolKind[]): Promise<str
 	const dir = join(work, `round-${size.name}`);
 	await rm(dir, { recursive: true, force: true });
 	await mkdir(dir);
-	if (options.foreign) {
-		const about = `round ${number + 1}, collections of duplicity's; load ${load()} before it`;
+	for (const [name, words, measurePart] of PARTS) {
+		if (!options[name]) continue;
+		const about = `round ${number + 1}, ${words}; load ${load()} before it`;
 		console.log(about);
-		await measureForeign({ number, size, work, dir, record });
-		await rm(dir, { recursive: true });
-		return `${about}, ${load()} after it`;
-	}
-	if (options.scale) {
-		const about = `round ${number + 1}, large sources; load ${load()} before it`;
-		console.log(about);
-		await measureScale({ number, dir, record });
+		await measurePart({ number, size, work, dir, record });
 		await rm(dir, { recursive: true });
 		return `${about}, ${load()} after it`;
 	}

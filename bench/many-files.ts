@@ -13,7 +13,7 @@ import { volumeId } from '../src/index/extents.js';
 import { formatLine, type SegmentLine } from '../src/index/segment.js';
 import { FRAME_LENGTH } from '../src/volume/frame.js';
 import { type Command, measure, run } from './run.js';
-import type { ScaleRound } from './scale.js';
+import type { Part } from './samples.js';
 import { cleanEnvironment, makeHome } from './tools/tool.js';
 import { SCRIPT, tsdup } from './tools/tsdup.js';
 
@@ -31,7 +31,7 @@ const SIZE = 1000;
 const FIRST = 1_700_000_000;
 const DAY = 86_400;
 
-export async function measureManyFiles({ number, dir, record }: ScaleRound): Promise<void> {
+export async function measureManyFiles({ number, dir, record }: Part): Promise<void> {
 	const [target, at, home] = ['target', 'mnt', 'home'].map((name) => join(dir, `files-${name}`)) as [
 		string,
 		string,

@@ -11,6 +11,7 @@ import type { CaseName, Figures } from './samples.js';
 import { canMount, type MountingTool } from './tools/tool.js';
 import { Tsdup } from './tools/tsdup.js';
 import { readTrace } from './trace.js';
+import type { Tree } from './tree.js';
 
 const FIND = ['-type', 'f', '-size', '+100k'];
 const SOURCES = 'linux-source-6.1';
@@ -35,7 +36,7 @@ async function measureMount(round: Round, tool: MountingTool): Promise<void> {
 	});
 	if (tool instanceof Tsdup) note(round, tool, 'mount', ready);
 	// What each of these reads was read by none before.
-	await mounted(tool, async () => note(round, tool, 'image', await readImage(round, tool)));
+	await mounted(tool, async () => note(round, tool, 'image', await readImage(tree, tool)));
 	const at = join(tool.newest, SOURCES);
 	await mounted(tool, async () => {
 		note(
@@ -103,21 +104,21 @@ async function find({ tree }: Round, tool: MountingTool): Promise<Figures> {
 	return { seconds };
 }
 
-async function readImage({ tree }: Round, tool: MountingTool): Promise<Figures> {
+export async function readImage(tree: Tree, tool: MountingTool): Promise<Figures> {
 	const path = join(tool.newest, tree.image.path);
 	const { seconds } = await timed(() => run('cp', [path, '/dev/null']));
 	await requireSame(path, join(tree.root, tree.image.path));
 	return { seconds, perSecond: tree.image.size / seconds };
 }
 
-async function timed(act: () => Promise<unknown>): Promise<{ seconds: number }> {
+export async function timed(act: () => Promise<unknown>): Promise<{ seconds: number }> {
 	const started = performance.now();
 	await act();
 	return { seconds: (performance.now() - started) / 1000 };
 }
 
 /** @param use is given what the mount command cost until it returned, if it does */
-async function mounted<T>(tool: MountingTool, use: (ready: Figures) => Promise<T>): Promise<T> {
+export async function mounted<T>(tool: MountingTool, use: (ready: Figures) => Promise<T>): Promise<T> {
 	const server = tool.staysToServe ? start(tool.mount()) : null;
 	const ready = server ? {} : { seconds: (await measure(tool.mount())).seconds };
 	try {

@@ -1,4 +1,5 @@
 /** What is measured. A case is a piece of work that every tool does once in each round. */
+import type { Size } from './tree.js';
 
 /** Units are in the names; `perSecond` is bytes per second. */
 export type Metric =
@@ -31,6 +32,10 @@ export const CASES = {
 	foreignNext: 'The same: `cat` of the next file; `restore --file-to-restore`',
 	foreignSizes: 'The same: `mount` and `ls -lR`; `restore` of everything',
 	foreignTree: 'The same: `mount` and `cp -a`; `restore` of everything',
+	nearFull: 'Full backup to an S3 server on the same machine; to a folder',
+	farMount: 'An S3 server whose every answer takes 20 ms more: `mount` from nothing until it can be listed',
+	farCat: 'The same: the first file that is read then',
+	farImage: 'The same: the large image, read through a fresh mount',
 	filesIndex: 'A million files in 365 snapshots: `mount` from nothing, all segments are read',
 	filesMount: 'The same: `mount` until it can be listed, index at hand',
 	filesFolder: 'The same: `find -size` in a folder of 100,000 files on a fresh mount',
@@ -48,6 +53,18 @@ export interface Sample {
 	/** From 0. */
 	readonly round: number;
 	readonly figures: Figures;
+}
+
+/** A round of what is measured by itself. */
+export interface Part {
+	/** From 0. */
+	readonly number: number;
+	readonly size: Size;
+	/** Where the pristine tree is kept. */
+	readonly work: string;
+	/** The round's own folder. */
+	readonly dir: string;
+	record(sample: Sample): void;
 }
 
 /** The median and what it lies between. */

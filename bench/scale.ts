@@ -8,21 +8,15 @@ import { join } from 'node:path';
 import { sizeOf } from './folder.js';
 import { measureManyFiles } from './many-files.js';
 import { measure } from './run.js';
-import type { CaseName, Sample } from './samples.js';
+import type { CaseName, Part } from './samples.js';
 import { Tsdup, tsdup } from './tools/tsdup.js';
 
 const FOLDERS = 1000;
 const FILES = 1000;
 const SPARSE_LENGTH = 20 * 10 ** 9;
 
-export interface ScaleRound {
-	readonly number: number;
-	/** The round's own folder. */
-	readonly dir: string;
-	record(sample: Sample): void;
-}
-
-export async function measureScale({ number, dir, record }: ScaleRound): Promise<void> {
+export async function measureScale(part: Part): Promise<void> {
+	const { number, dir, record } = part;
 	const one = async (name: string, make: (source: string) => void, ...cases: CaseName[]) => {
 		const source = join(dir, `source-${name}`);
 		await mkdir(source);
@@ -39,7 +33,7 @@ export async function measureScale({ number, dir, record }: ScaleRound): Promise
 		await rm(source, { recursive: true });
 		await rm(join(dir, name), { recursive: true });
 	};
-	await measureManyFiles({ number, dir, record });
+	await measureManyFiles(part);
 	await one('million', makeMillion, 'millionFull', 'millionUnchanged');
 	await one('sparse', (source) => makeSparse(join(source, 'image')), 'sparseFull');
 }

@@ -11,7 +11,6 @@
 // All is used in place, so nobody else may use it until the promise settles. One call at a time.
 
 #include <isa-l/igzip_lib.h>
-#include <malloc.h>
 #include <napi.h>
 
 #include <memory>
@@ -20,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "keep-memory.h"
 #include "openssl.h"
 #include "unpack.h"
 #include "work.h"
@@ -172,13 +172,6 @@ Napi::Value NewSealer(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NewSha1(const Napi::CallbackInfo& info) { return RunOf(info.Env(), std::make_shared<Stream>()); }
-
-// Who packs or unpacks goes through buffers of a megabyte by the hundred. malloc would give each of them back to the system at once,
-// to get it back page by page, which takes longer than filling it.
-void KeepMemory() {
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  mallopt(M_TRIM_THRESHOLD, 256 << 20);
-}
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   KeepMemory();

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "isal-errors.h"
+#include "keep-memory.h"
 #include "work.h"
 
 namespace {
@@ -193,6 +194,7 @@ Napi::Value NewInflater(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  KeepMemory();
   exports.Set("inflater", Napi::Function::New(env, NewInflater, "inflater"));
   return exports;
 }

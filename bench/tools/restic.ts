@@ -2,7 +2,14 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, run } from '../run.js';
-import { cleanEnvironment, type MountingTool, makeHome, PASSPHRASE, type ToolKind } from './tool.js';
+import {
+	type Bucket,
+	cleanEnvironment,
+	type MountingTool,
+	makeHome,
+	PASSPHRASE,
+	type ToolKind,
+} from './tool.js';
 
 export const restic: ToolKind = {
 	name: 'restic',
@@ -11,7 +18,7 @@ export const restic: ToolKind = {
 	make: (dir, source) => new Restic(dir, source),
 };
 
-class Restic implements MountingTool {
+export class Restic implements MountingTool {
 	readonly name = restic.name;
 	readonly target: string;
 	readonly mountpoint: string;
@@ -19,11 +26,13 @@ class Restic implements MountingTool {
 	readonly #source: string;
 	readonly #home: string;
 	readonly #cache: string;
+	readonly #bucket: Bucket | undefined;
 
-	constructor(dir: string, source: string) {
+	constructor(dir: string, source: string, bucket?: Bucket) {
 		this.target = join(dir, 'target');
 		this.mountpoint = join(dir, 'mnt');
 		this.#source = source;
+		this.#bucket = bucket;
 		this.#home = join(dir, 'home');
 		this.#cache = join(dir, 'cache');
 	}
@@ -63,11 +72,14 @@ class Restic implements MountingTool {
 	async close(): Promise<void> {}
 
 	#command(...args: string[]): Command {
+		const { endpoint, name, accessKeyId, secretAccessKey } = this.#bucket ?? {};
 		const env = {
 			...cleanEnvironment(this.#home),
 			RESTIC_PASSWORD: PASSPHRASE,
-			RESTIC_REPOSITORY: this.target,
+			RESTIC_REPOSITORY: endpoint ? `s3:${endpoint}/${name}/restic` : this.target,
 			RESTIC_CACHE_DIR: this.#cache,
+			AWS_ACCESS_KEY_ID: accessKeyId,
+			AWS_SECRET_ACCESS_KEY: secretAccessKey,
 		};
 		return { program: 'restic', args, env };
 	}

@@ -39,6 +39,14 @@ export function canMount(tool: Tool): tool is MountingTool {
 	return 'mount' in tool;
 }
 
+/** Where a tool keeps its backups, if not in a folder: a bucket on an S3 server. */
+export interface Bucket {
+	readonly endpoint: string;
+	readonly name: string;
+	readonly accessKeyId: string;
+	readonly secretAccessKey: string;
+}
+
 export interface ToolKind {
 	readonly name: string;
 	/** Debian's; null: not one. */

@@ -3,7 +3,14 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from '../run.js';
-import { cleanEnvironment, type MountingTool, makeHome, PASSPHRASE, type ToolKind } from './tool.js';
+import {
+	type Bucket,
+	cleanEnvironment,
+	type MountingTool,
+	makeHome,
+	PASSPHRASE,
+	type ToolKind,
+} from './tool.js';
 
 export const SCRIPT = fileURLToPath(new URL('../../../bin/tsdup.js', import.meta.url));
 const PROFILE = 'bench';
@@ -26,12 +33,14 @@ export class Tsdup implements MountingTool {
 	readonly #profiles: string;
 	readonly #home: string;
 	readonly #cache: string;
+	readonly #bucket: Bucket | undefined;
 
-	constructor(dir: string, source: string) {
+	constructor(dir: string, source: string, bucket?: Bucket) {
 		this.target = join(dir, 'target');
 		this.mountpoint = join(dir, 'mnt');
 		this.trace = join(dir, 'trace');
 		this.#source = source;
+		this.#bucket = bucket;
 		this.#profiles = join(dir, 'profiles');
 		this.#home = join(dir, 'home');
 		this.#cache = join(dir, 'cache');
@@ -42,8 +51,19 @@ export class Tsdup implements MountingTool {
 		await mkdir(this.mountpoint);
 		const profile = join(this.#profiles, PROFILE);
 		await mkdir(profile, { recursive: true, mode: 0o700 });
-		const conf = `SOURCE='${this.#source}'\nTARGET='file://${this.target}'\nGPG_PW='${PASSPHRASE}'\n`;
+		const conf = [`SOURCE='${this.#source}'`, `GPG_PW='${PASSPHRASE}'`, ...this.#where()].join('\n');
 		await writeFile(join(profile, 'conf'), conf, { mode: 0o600 });
+	}
+
+	#where(): string[] {
+		if (!this.#bucket) return [`TARGET='file://${this.target}'`];
+		const { endpoint, name, accessKeyId, secretAccessKey } = this.#bucket;
+		return [
+			`TARGET='s3://${name}/tsdup'`,
+			`TARGET_USER='${accessKeyId}'`,
+			`TARGET_PASS='${secretAccessKey}'`,
+			`DUPL_PARAMS='--s3-endpoint-url ${endpoint}'`,
+		];
 	}
 
 	backup(): Command {
