@@ -10,7 +10,8 @@ export type Metric =
 	| 'readBytes'
 	| 'indexBytes'
 	| 'requests'
-	| 'perSecond';
+	| 'perSecond'
+	| 'handles';
 
 export type Figures = Readonly<Partial<Record<Metric, number>>>;
 

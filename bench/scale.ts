@@ -7,9 +7,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sizeOf } from './folder.js';
 import { measureManyFiles } from './many-files.js';
-import { measure } from './run.js';
 import type { CaseName, Part } from './samples.js';
 import { Tsdup, tsdup } from './tools/tsdup.js';
+import { watch } from './watch.js';
 
 const FOLDERS = 1000;
 const FILES = 1000;
@@ -26,7 +26,7 @@ export async function measureScale(part: Part): Promise<void> {
 		await tool.prepare();
 		for (const caseName of cases) {
 			const before = caseName === cases[0] ? 0 : await sizeOf(tool.target);
-			const cost = await measure(tool.backup());
+			const cost = await watch(tool.backup());
 			const storedBytes = (await sizeOf(tool.target)) - before;
 			record({ caseName, tool: tsdup.name, round: number, figures: { ...cost, storedBytes } });
 		}

@@ -21,6 +21,7 @@ const COLUMNS: Readonly<Record<Metric, Column>> = {
 	readBytes: { title: 'read besides the index, MB', unit: MB, digits: 2 },
 	indexBytes: { title: 'index read, MB', unit: MB, digits: 2 },
 	requests: { title: 'requests', unit: 1, digits: 0 },
+	handles: { title: 'open files, at most', unit: 1, digits: 0 },
 	perSecond: { title: 'MB/s', unit: MB, digits: 0 },
 };
 

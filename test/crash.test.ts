@@ -16,8 +16,8 @@ import { seededRandom } from './tree.js';
 
 const PASSPHRASE = 'a passphrase of the crash test';
 
-/** In a normal test run a few; TSDUP_CRASHES=all takes a hundred. */
-const MOMENTS = process.env.TSDUP_CRASHES === 'all' ? 100 : 10;
+/** In a normal test run a few; TSDUP_TESTS=all takes a hundred. */
+const MOMENTS = process.env.TSDUP_TESTS === 'all' ? 100 : 10;
 
 const elapsed =
 	(limit: number): Moment =>

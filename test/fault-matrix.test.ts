@@ -191,8 +191,8 @@ test('with a clock that is an hour wrong, either way, a backup completes', async
 	}
 });
 
-/** In a normal test run a part of all moments; TSDUP_CRASHES=all takes each of them. */
-const EVERY = process.env.TSDUP_CRASHES === 'all' ? 1 : 2;
+/** In a normal test run a part of all moments; TSDUP_TESTS=all takes each of them. */
+const EVERY = process.env.TSDUP_TESTS === 'all' ? 1 : 2;
 
 describe('killed after a request to the storage was answered', () => {
 	test('each in turn: the next run completes, nothing is left over, stock finds the source', async (t) => {
