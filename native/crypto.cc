@@ -23,8 +23,6 @@
 
 namespace {
 
-using Bytes = Napi::Buffer<uint8_t>;
-
 class Hash {
  public:
   explicit Hash(const std::string& name) {
@@ -60,9 +58,6 @@ class Job : public Work {
   std::shared_ptr<bool> busy_;
   std::vector<uint8_t> result_;
 };
-
-// OpenSSL counts in int.
-bool IsBytes(Napi::Value value) { return value.IsBuffer() && value.As<Bytes>().Length() <= 1u << 30; }
 
 void Require(Napi::Env env, bool holds, const char* message) {
   if (!holds) throw Napi::TypeError::New(env, message);

@@ -78,29 +78,12 @@ void Restore(inflate_state& state, const uint8_t* bytes, size_t length) {
     throw std::runtime_error("not the state of an inflater");
 }
 
-class Job : public Work {
- public:
-  Job(Napi::Env env, std::shared_ptr<Inflater> inflater) : Work(env, "tsdup:inflate"), inflater_(std::move(inflater)) {
-    inflater_->busy = true;
-  }
-
- protected:
-  void Done() override { inflater_->busy = false; }
-  std::shared_ptr<Inflater> inflater_;
-};
-
-using Bytes = Napi::Buffer<uint8_t>;
-
-class Run : public Job {
+class Run : public Conversion {
  public:
   Run(Napi::Env env, std::shared_ptr<Inflater> inflater, Bytes input, Bytes output)
-      : Job(env, std::move(inflater)),
-        input_(Napi::Persistent(input)),
-        output_(Napi::Persistent(output)),
-        in_(input.Data()),
-        in_length_(input.Length()),
-        out_(output.Data()),
-        out_length_(output.Length()) {}
+      : Conversion(env, "tsdup:inflate", input, output), inflater_(std::move(inflater)) {
+    inflater_->busy = true;
+  }
 
   void Execute() override {
     inflate_state& state = inflater_->state;
@@ -129,40 +112,37 @@ class Run : public Job {
     result.Set("ended", Napi::Boolean::New(Env(), ended_));
     return result;
   }
+  void Done() override { inflater_->busy = false; }
 
  private:
-  Napi::Reference<Bytes> input_;
-  Napi::Reference<Bytes> output_;
-  uint8_t* in_;
-  size_t in_length_;
-  uint8_t* out_;
-  size_t out_length_;
-  size_t made_ = 0;
+  std::shared_ptr<Inflater> inflater_;
   size_t taken_ = 0;
   bool ended_ = false;
 };
 
-class Mark : public Job {
+class Mark : public Work {
  public:
-  using Job::Job;
+  Mark(Napi::Env env, std::shared_ptr<Inflater> inflater) : Work(env, "tsdup:inflate"), inflater_(std::move(inflater)) {
+    inflater_->busy = true;
+  }
+
   void Execute() override {
     saved_ = Save(inflater_->state);
     inflater_->crc = 0;
   }
 
  protected:
-  Napi::Value Result() override { return Napi::Buffer<uint8_t>::Copy(Env(), saved_.data(), saved_.size()); }
+  Napi::Value Result() override { return Bytes::Copy(Env(), saved_.data(), saved_.size()); }
+  void Done() override { inflater_->busy = false; }
 
  private:
+  std::shared_ptr<Inflater> inflater_;
   std::vector<uint8_t> saved_;
 };
 
 void CheckIdle(Napi::Env env, const Inflater& inflater) {
   if (inflater.busy) throw Napi::Error::New(env, "The inflater is still at work");
 }
-
-// Lengths are 32 bits in ISA-L.
-bool IsBytes(Napi::Value value) { return value.IsBuffer() && value.As<Bytes>().Length() <= 1u << 30; }
 
 Napi::Value NewInflater(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

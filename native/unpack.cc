@@ -21,7 +21,6 @@
 
 namespace {
 
-using Bytes = Napi::Buffer<uint8_t>;
 using Runs = std::vector<std::pair<size_t, size_t>>;
 
 constexpr size_t kKeyLength = 32;
@@ -34,17 +33,10 @@ struct Frame {
   size_t tar_length;
 };
 
-class Unpack : public Work {
+class Unpack : public Conversion {
  public:
   Unpack(Napi::Env env, Bytes input, Bytes output, Frame frame)
-      : Work(env, "tsdup:unpack"),
-        input_(Napi::Persistent(input)),
-        output_(Napi::Persistent(output)),
-        in_(input.Data()),
-        in_length_(input.Length()),
-        out_(output.Data()),
-        out_length_(output.Length()),
-        frame_(std::move(frame)) {}
+      : Conversion(env, "tsdup:unpack", input, output), frame_(std::move(frame)) {}
 
   void Execute() override {
     if (frame_.key.empty()) {
@@ -88,14 +80,7 @@ class Unpack : public Work {
     made_ = state.total_out;
   }
 
-  Napi::Reference<Bytes> input_;
-  Napi::Reference<Bytes> output_;
-  uint8_t* in_;
-  size_t in_length_;
-  uint8_t* out_;
-  size_t out_length_;
   Frame frame_;
-  size_t made_ = 0;
   std::vector<uint8_t> digest_;
 };
 
@@ -111,9 +96,6 @@ Runs RunsOf(Napi::Env env, const Napi::Array& list, size_t length) {
   }
   return runs;
 }
-
-// Lengths are 32 bits in ISA-L.
-bool IsBytes(Napi::Value value) { return value.IsBuffer() && value.As<Bytes>().Length() <= 1u << 30; }
 
 }  // namespace
 
