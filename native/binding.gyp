@@ -10,7 +10,7 @@
     { 'target_name': 'tsdup', 'sources': ['librsync.cc', 'rsync-jobs.cc', 'block-sums.cc'], 'libraries': ['-lrsync'] },
     {
       'target_name': 'fuse',
-      'sources': ['fuse.cc'],
+      'sources': ['fuse.cc', 'fuse-session.cc'],
       'cflags_cc': ['<!@(pkg-config --cflags fuse3)'],
       'libraries': ['<!@(pkg-config --libs fuse3)'],
     },

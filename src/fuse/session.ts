@@ -6,7 +6,7 @@
 import { constants } from 'node:os';
 import { loadAddon } from '../addon.js';
 
-/** What the kernel asks for; the order is native/fuse.cc's. */
+/** What the kernel asks for; the order is native/fuse-session.h's. */
 export const OPERATIONS = [
 	'lookup',
 	'getattr',
