@@ -40,6 +40,8 @@ export class ReadAhead {
 	#window = FIRST_WINDOW;
 	#credit = 0;
 	readonly #route = new Route();
+	/** The directory that somebody asked for last. */
+	#asked = 0;
 	#ready: Ready | null = null;
 
 	/** @param give takes whole files */
@@ -55,6 +57,7 @@ export class ReadAhead {
 
 	/** As the tree's own. */
 	readdir(ino: number): Promise<DirectoryEntry[]> {
+		this.#asked = ino;
 		return this.#ready?.ino === ino ? this.#ready.entries : this.#tree.readdir(ino);
 	}
 
@@ -105,7 +108,7 @@ export class ReadAhead {
 		// Whoever waits for an answer goes first.
 		await others();
 		const ino = this.#route.next;
-		if (ino === null || this.#ready?.ino === ino || !this.#tree.isFixed(ino)) return;
+		if (ino === null || ino === this.#asked || ino === this.#ready?.ino || !this.#tree.isFixed(ino)) return;
 		const entries = this.#tree.readdir(ino);
 		const files = this.#credit > 0 ? entries.then((listed) => this.#filesOf(listed)) : null;
 		this.#ready = { ino, entries, files };
