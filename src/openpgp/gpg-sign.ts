@@ -2,7 +2,16 @@
 import { buffer } from 'node:stream/consumers';
 import { KeyError } from '../errors.js';
 import { type Gpg, lastLine } from './gpg.js';
-import type { Signing } from './signer.js';
+
+/** One signature in the making. */
+export interface Signing {
+	/** Resolves when `content` may be changed again. */
+	write(content: Buffer): Promise<void>;
+	/** The signature packet over all that was written. @throws KeyError when gpg cannot sign, or signs otherwise than at first */
+	finish(): Promise<Buffer>;
+	/** Safe at any time. */
+	abort(): void;
+}
 
 /**
  * `finish` gives a binary signature, of a binary document, alone.

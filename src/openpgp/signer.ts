@@ -5,7 +5,7 @@
  */
 import { KeyError } from '../errors.js';
 import type { Gpg } from './gpg.js';
-import { detachedSignature } from './gpg-sign.js';
+import { detachedSignature, type Signing } from './gpg-sign.js';
 import { loadOpenpgpJs } from './openpgp-js.js';
 import { newTag } from './packets.js';
 
@@ -14,16 +14,6 @@ export interface Signer {
 	readonly onePass: Buffer;
 	/** For one message. */
 	begin(): Signing;
-}
-
-/** One signature in the making. */
-export interface Signing {
-	/** Resolves when `content` may be changed again. */
-	write(content: Buffer): Promise<void>;
-	/** The signature packet over all that was written. @throws KeyError when gpg cannot sign, or signs otherwise than at first */
-	finish(): Promise<Buffer>;
-	/** Safe at any time. */
-	abort(): void;
 }
 
 const ONE_PASS_TAG = 4;

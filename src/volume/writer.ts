@@ -10,8 +10,8 @@
  */
 import { type Form, PACK_ROOM, type Packed, pack, sha1 } from '../frames/frames.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
+import type { Signing } from '../openpgp/gpg-sign.js';
 import { newTag } from '../openpgp/packets.js';
-import type { Signing } from '../openpgp/signer.js';
 import type { ObjectWriter } from '../target/target.js';
 import { FRAME_LENGTH, type Frame, type StoredVolume } from './frame.js';
 import { FIRST_LENGTH, literalPrefix, MAX_PREFIX } from './literal.js';
