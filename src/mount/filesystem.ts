@@ -4,10 +4,10 @@
  * go (`refresh`).
  */
 import { TsdupError } from '../errors.js';
-import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
-import { ROOT_NODE } from '../index/entry.js';
-import type { FileReader, Names, Snapshots } from '../snapshots/snapshots.js';
+import type { Entry, SnapshotSet } from '../index/entry.js';
+import type { FileReader, Snapshots } from '../snapshots/snapshots.js';
 import { decodeXattrs, type Xattr } from '../volume/xattrs.js';
+import { attributes, listed, ONE } from './attributes.js';
 import { type Attributes, type DirectoryEntry, Errno, type FileSystem, type OpenFile } from './driver.js';
 import { type Changed, Folders, type Name, type Shown } from './folders.js';
 import { isOwn, MOST_COLLECTIONS, placeOf } from './inodes.js';
@@ -235,40 +235,6 @@ const LINK = 0;
 /** Bytes; what `statfs` says, too. */
 const LONGEST_NAME = 255;
 
-/** What a listing tells of an entry. */
-function listed(name: Buffer, base: number, entry: ListedEntry, names: Names): DirectoryEntry {
-	const { type, size } = entry;
-	const known = size === null ? null : attributes(base, entry, size, names);
-	return { name, ino: base + names.first, type, attributes: known };
-}
-
-/** The root has no other name. */
-const ONE: Names = { names: 1, first: ROOT_NODE };
-
 function describe(entry: Entry, set: SnapshotSet): string {
 	return `${entry.name.toString()} of ${new Date(set.time * 1000).toISOString()}`;
-}
-
-/** @param base added to a node's number to make an inode */
-function attributes(base: number, entry: ListedEntry, size: number, { names, first }: Names): Attributes {
-	const { type, uid, gid, mtime, devMajor, devMinor } = entry;
-	// A backup doesn't record a symlink's mode; Linux shows all of them as 0777.
-	const mode = type === 'symlink' ? 0o777 : entry.mode;
-	return {
-		// All names of a file have one inode.
-		ino: base + first,
-		type,
-		mode,
-		// 1 for directories: subdirectories are not counted, and `find` takes 1 as just that.
-		nlink: names,
-		uid,
-		gid,
-		size,
-		allocated: entry.allocated ?? size,
-		mtime,
-		mtimeNs: entry.mtimeNs ?? 0,
-		devMajor,
-		devMinor,
-		hasXattrs: entry.xattrs !== null,
-	};
 }
