@@ -5,35 +5,20 @@
  */
 
 import type { BackupSet, SetObject } from '../collection/backup-set.js';
-import { type Manifest, parseManifest } from '../collection/manifest.js';
+import type { Manifest } from '../collection/manifest.js';
 import { volumeName } from '../collection/names.js';
-import { rangesFit } from '../collection/ranges.js';
-import { DamageError, KeyError, MissingObjectError, type TsdupError, UnsupportedError } from '../errors.js';
-import type { Opener } from '../openpgp/opener.js';
+import { DamageError, KeyError, MissingObjectError, type TsdupError } from '../errors.js';
 import { EMPTY_FILE_SIGNATURE } from '../rsync/signature.js';
-import type { Target } from '../target/target.js';
 import { type Member, type MemberMetadata, parseMember } from '../volume/members.js';
 import { listTar } from '../volume/tar-reader.js';
 import { ahead, begun } from './ahead.js';
 import type { Header } from './entry.js';
 import { volumeId } from './extents.js';
 import { addForeign } from './foreign.js';
+import { type ForeignSource, isLoss, loadManifest, openObject, openSigtar } from './foreign-source.js';
 import type { Index } from './index.js';
-import { formOf, plainBytes } from './plain.js';
+import { formOf } from './plain.js';
 import { inTransaction, type ObjectKey, SetImport } from './set-import.js';
-
-export interface ForeignSource {
-	readonly target: Target;
-	readonly opener: Pick<Opener, 'sessionKey' | 'gpg'>;
-	/** Told what is lost but can be done without. */
-	readonly note: (message: string) => void;
-}
-
-/** More than any manifest that duplicity can have written within its own memory. */
-const MANIFEST_LIMIT = 2 ** 30;
-
-/** Bytes of the end of a tar. */
-const END_LENGTH = 1024;
 
 /** @throws DamageError when the sigtar is lost, and the manifest or a volume, too; KeyError, TargetError */
 export async function importForeign(
@@ -65,7 +50,7 @@ async function take(
 			const taken = new SetImport(index, { kind, time, start, chain }, key);
 			addObjects(index, set, manifest);
 			for (const object of objects) {
-				const tar = object === set.sigtar && sigtar ? sigtar : open(object, source);
+				const tar = object === set.sigtar && sigtar ? sigtar : openObject(object, source);
 				await takeMembers(taken, set, object, tar, source);
 			}
 		});
@@ -117,34 +102,6 @@ async function readManifest(set: BackupSet, source: ForeignSource): Promise<Read
 		if (!isLoss(error) && !(error instanceof KeyError)) throw error;
 		return { manifest: null, key: null, loss: error };
 	}
-}
-
-/** @throws DamageError, MissingObjectError, KeyError, TargetError */
-export async function loadManifest(
-	object: SetObject,
-	source: Pick<ForeignSource, 'target' | 'opener'>,
-): Promise<Manifest> {
-	const chunks: Buffer[] = [];
-	let length = 0;
-	for await (const chunk of open(object, source)) {
-		length += chunk.length;
-		if (length > MANIFEST_LIMIT) throw new DamageError(`${object.name} is too large for a manifest.`);
-		chunks.push(chunk);
-	}
-	const manifest = parseManifest(Buffer.concat(chunks), object.name);
-	if (!rangesFit(manifest.volumes)) {
-		throw new DamageError(`${object.name} is damaged: its path ranges contradict each other`);
-	}
-	return manifest;
-}
-
-/** A sigtar's bytes; authentic, and all there are, when the iteration ends without an error. @throws as `loadManifest` */
-export function openSigtar(
-	object: SetObject,
-	source: Pick<ForeignSource, 'target' | 'opener'>,
-): AsyncIterable<Buffer> {
-	const bytes = open(object, source);
-	return formOf(object) === 'plain' ? toItsEnd(bytes, object.name) : bytes;
 }
 
 function addObjects(index: Index, set: BackupSet, manifest: Manifest | null): void {
@@ -231,17 +188,6 @@ function headerOf(m: MemberMetadata): Header {
 	};
 }
 
-/** Neither compressed nor encrypted, only the two zero blocks at its end tell a whole sigtar from one cut off between entries. */
-async function* toItsEnd(chunks: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer, void> {
-	let tail = Buffer.alloc(0);
-	for await (const chunk of chunks) {
-		yield chunk;
-		tail = Buffer.concat([tail, chunk.subarray(-END_LENGTH)]).subarray(-END_LENGTH);
-	}
-	if (tail.equals(Buffer.alloc(END_LENGTH))) return;
-	throw new DamageError(`${name} is cut off: restore the object from a copy, or make a new full backup.`);
-}
-
 /** One member that makes no sense costs that entry only. */
 function meaning(header: Parameters<typeof parseMember>[0], source: ForeignSource): Member | null {
 	try {
@@ -251,18 +197,6 @@ function meaning(header: Parameters<typeof parseMember>[0], source: ForeignSourc
 		source.note(error.message);
 		return null;
 	}
-}
-
-function open(
-	object: SetObject,
-	{ target, opener }: Pick<ForeignSource, 'target' | 'opener'>,
-): AsyncIterable<Buffer> {
-	return plainBytes(object.name, formOf(object), () => target.stream(object.name), opener);
-}
-
-function isLoss(error: unknown): error is DamageError | MissingObjectError | UnsupportedError {
-	// A damaged message may claim to be of a kind that nobody knows.
-	return [DamageError, MissingObjectError, UnsupportedError].some((kind) => error instanceof kind);
 }
 
 function date(set: BackupSet): string {

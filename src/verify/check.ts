@@ -9,7 +9,7 @@ import { readWhole } from '../content/stored-bytes.js';
 import { DamageError } from '../errors.js';
 import { volumeId } from '../index/extents.js';
 import { type ForeignObject, foreignObject } from '../index/foreign.js';
-import { loadManifest, openSigtar } from '../index/foreign-import.js';
+import { loadManifest, openSigtar } from '../index/foreign-source.js';
 import { readSegment } from '../index/import.js';
 import type { Index } from '../index/index.js';
 import { formOf, plainBytes } from '../index/plain.js';
