@@ -1,6 +1,6 @@
 /** What the mounts cost of those tools that have one, on the collections that a round's backups made. */
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -122,12 +122,20 @@ export async function mounted<T>(tool: MountingTool, use: (ready: Figures) => Pr
 	const server = tool.staysToServe ? start(tool.mount()) : null;
 	const ready = server ? {} : { seconds: (await measure(tool.mount())).seconds };
 	try {
-		while (!existsSync(tool.newest)) await sleep(50);
+		// Not by a call that blocks: the proxy that a mount may ask is in this process.
+		while (!(await isThere(tool.newest))) await sleep(50);
 		return await use(ready);
 	} finally {
 		if (server) await server.stop();
 		else await measure(tool.umount());
 	}
+}
+
+function isThere(path: string): Promise<boolean> {
+	return access(path).then(
+		() => true,
+		() => false,
+	);
 }
 
 function sortedLines(text: string): string {
