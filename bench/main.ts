@@ -3,7 +3,8 @@
  *
  *     npm run bench -- [--small] [--runs N] [--work DIR] [--write] [--foreign | --remote | --scale]
  *
- * With --foreign only collections that duplicity wrote, with --remote only an S3 server, with --scale only sources that are hard by their size alone.
+ * With --foreign only collections that duplicity wrote, with --remote only an S3 server, with --scale only sources that are hard by
+ * their size alone.
  * It fails when a result is wrong, never because a figure is slow.
  */
 import { mkdir, rm } from 'node:fs/promises';

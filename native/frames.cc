@@ -41,9 +41,7 @@ class Pack : public Conversion {
         tar_offset_(tar_offset) {}
 
   void Execute() override {
-    const HashContext hash = NewHash(EVP_sha256());
-    CheckOpenSsl(EVP_DigestUpdate(hash.get(), in_ + tar_offset_, in_length_ - tar_offset_));
-    digest_ = Finish(hash.get());
+    digest_ = Sha256(in_ + tar_offset_, in_length_ - tar_offset_);
     thread_local std::vector<uint8_t> level(kLevelLength);
     isal_zstream stream;
     isal_deflate_stateless_init(&stream);

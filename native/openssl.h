@@ -36,6 +36,12 @@ inline std::vector<uint8_t> Finish(EVP_MD_CTX* hash) {
   return digest;
 }
 
+inline std::vector<uint8_t> Sha256(const uint8_t* bytes, size_t length) {
+  const HashContext hash = NewHash(EVP_sha256());
+  CheckOpenSsl(EVP_DigestUpdate(hash.get(), bytes, length));
+  return Finish(hash.get());
+}
+
 // Undoes AES-CFB, from any block on. OpenSSL's own takes a block at a time, 0.6 GB/s; what it decrypts with is the encrypted
 // ciphertext of one block before, and many blocks at once are encrypted ten times as fast.
 class CfbDecryptor {

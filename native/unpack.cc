@@ -54,9 +54,7 @@ class Unpack : public Conversion {
       Inflate(room.data() + lead, room.size() - lead, ISAL_DEFLATE);
     }
     const size_t digested = std::min(made_, frame_.tar_length);
-    const HashContext hash = NewHash(EVP_sha256());
-    CheckOpenSsl(EVP_DigestUpdate(hash.get(), out_ + made_ - digested, digested));
-    digest_ = Finish(hash.get());
+    digest_ = Sha256(out_ + made_ - digested, digested);
   }
 
  protected:

@@ -38,6 +38,7 @@ export class ReadAhead {
 	#given: ReadonlyMap<number, Buffer> = new Map();
 	#isGiving = false;
 	#window = FIRST_WINDOW;
+	/** Directories that are still given before he has to show that he reads. */
 	#credit = 0;
 	readonly #route = new Route();
 	/** The directory that somebody asked for last. */
@@ -63,10 +64,12 @@ export class ReadAhead {
 
 	/** Somebody asked for a small file. */
 	async read(ino: number): Promise<void> {
-		const isGiven = this.#given.has(ino);
-		const inOrder = isGiven || (this.#last < ino && ino < this.#last + NEAR);
-		if (isGiven) this.#credit = CREDIT;
-		if (isGiven || this.#isGiving) return;
+		if (this.#given.has(ino)) {
+			this.#credit = CREDIT;
+			return;
+		}
+		if (this.#isGiving) return;
+		const inOrder = this.#last < ino && ino < this.#last + NEAR;
 		this.#last = ino;
 		this.#window = inOrder ? Math.min(this.#window * 2, LONGEST_WINDOW) : FIRST_WINDOW;
 		this.#credit = this.#window < SURE ? 0 : CREDIT;
