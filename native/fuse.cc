@@ -13,6 +13,8 @@
 // Directories are not opened: a listing is asked for when its reading begins, kept here until it ends, and from then on in the
 // kernel's cache, until the directory's mtime is another one.
 
+#include <sys/uio.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -76,8 +78,13 @@ Napi::Value MountSession(const Napi::CallbackInfo& info) {
     return call.Env().Undefined();
   });
   Method(object, "data", [session](const Napi::CallbackInfo& call) -> Napi::Value {
-    const auto bytes = call[1].As<Napi::Buffer<char>>();
-    if (fuse_req_t request = session->Take(IdOf(call[0]))) fuse_reply_buf(request, bytes.Data(), bytes.Length());
+    const auto list = call[1].As<Napi::Array>();
+    std::vector<iovec> pieces(list.Length());
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      const auto bytes = list.Get(i).As<Napi::Buffer<char>>();
+      pieces[i] = {bytes.Data(), bytes.Length()};
+    }
+    if (fuse_req_t request = session->Take(IdOf(call[0]))) fuse_reply_iov(request, pieces.data(), static_cast<int>(pieces.size()));
     return call.Env().Undefined();
   });
   Method(object, "xattr", [session](const Napi::CallbackInfo& call) -> Napi::Value {

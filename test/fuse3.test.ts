@@ -132,10 +132,10 @@ class CountedTree implements FileSystem {
 		return { handle: ino, size: this.#attributes(ino).size };
 	}
 
-	async read(ino: number, offset: number, length: number): Promise<Buffer> {
+	async read(ino: number, offset: number, length: number): Promise<Buffer[]> {
 		this.#count('read');
 		if (ino === STUCK) return new Promise(() => {});
-		return content(this.#number(ino)).subarray(offset, offset + length);
+		return [content(this.#number(ino)).subarray(offset, offset + length)];
 	}
 
 	async release(): Promise<void> {}

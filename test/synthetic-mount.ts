@@ -189,10 +189,11 @@ export class SyntheticTree implements FileSystem {
 		return { handle: this.#lastHandle, size: node.attributes.size };
 	}
 
-	async read(handle: number, offset: number, length: number): Promise<Buffer> {
+	async read(handle: number, offset: number, length: number): Promise<Buffer[]> {
 		const node = this.#handles.get(handle);
 		if (!node) throw new Errno('EBADF');
-		return node.read?.(offset, length) ?? Buffer.alloc(0);
+		const bytes = await node.read?.(offset, length);
+		return bytes ? inPieces(bytes) : [];
 	}
 
 	async release(handle: number): Promise<void> {
@@ -210,6 +211,14 @@ export class SyntheticTree implements FileSystem {
 
 function key(name: Buffer): string {
 	return name.toString('latin1');
+}
+
+/** Long ones in more than the system takes at a time. */
+function inPieces(bytes: Buffer): Buffer[] {
+	const length = bytes.length > 2 ** 19 ? 500 : 4001;
+	return Array.from({ length: Math.ceil(bytes.length / length) }, (_, i) =>
+		bytes.subarray(i * length, (i + 1) * length),
+	);
 }
 
 async function main(path: string, foreground: boolean): Promise<void> {

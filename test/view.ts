@@ -76,9 +76,9 @@ async function readFile(fs: SnapshotFileSystem, parent: number, name: Buffer): P
 		const { handle } = await fs.open(ino);
 		const chunks: Buffer[] = [];
 		for (let offset = 0; offset < size; offset += CHUNK) {
-			chunks.push(await fs.read(handle, offset, Math.min(CHUNK, size - offset)));
+			chunks.push(...(await fs.read(handle, offset, Math.min(CHUNK, size - offset))));
 		}
-		assert.equal((await fs.read(handle, size, CHUNK)).length, 0, 'nothing follows the end');
+		assert.deepEqual(await fs.read(handle, size, CHUNK), [], 'nothing follows the end');
 		await fs.release(handle);
 		const bytes = Buffer.concat(chunks);
 		assert.equal(bytes.length, size);

@@ -37,6 +37,12 @@ export class Content {
 
 	/** The bytes of the extents, joined. @throws DamageError, TargetError */
 	async read(extents: readonly Extent[]): Promise<Buffer> {
+		const pieces = await this.pieces(extents);
+		return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+	}
+
+	/** The same in pieces, as frames and extents cut them; parts of frames, so nobody may change them. */
+	async pieces(extents: readonly Extent[]): Promise<Buffer[]> {
 		const pieces: Buffer[] = [];
 		for (const extent of extents) {
 			let offset = extent.offset;
@@ -52,7 +58,7 @@ export class Content {
 				offset += bytes.length;
 			}
 		}
-		return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+		return pieces;
 	}
 
 	/** Tar bytes from `offset`, up to `end` or the end of the frame that holds `offset`. */

@@ -79,7 +79,7 @@ interface NativeSession {
 	entry(id: number): void;
 	attr(id: number): void;
 	error(id: number, errno: number): void;
-	data(id: number, bytes: Buffer): void;
+	data(id: number, pieces: readonly Buffer[]): void;
 	link(id: number, target: Buffer): void;
 	xattr(id: number, size: number, bytes: Buffer): void;
 	listing(id: number, names: Buffer, ends: Uint32Array, attributes: Float64Array): void;
@@ -91,6 +91,8 @@ interface NativeSession {
 }
 
 const FIELDS = 13;
+/** Of one answer: the system writes 1024 at a time, one of which is its head. */
+const MOST_PIECES = 1023;
 
 let native: Native | undefined;
 
@@ -143,8 +145,8 @@ export class Session {
 	}
 
 	/** To `read`: fewer bytes than were asked for mean the end of the file. */
-	data(id: number, bytes: Buffer): void {
-		this.#native.data(id, bytes);
+	data(id: number, pieces: readonly Buffer[]): void {
+		this.#native.data(id, pieces.length <= MOST_PIECES ? pieces : [Buffer.concat(pieces)]);
 	}
 
 	/** To `readlink`. */

@@ -70,8 +70,8 @@ export interface FileSystem {
 	/** @throws Errno ENODATA when there is none of this name */
 	getxattr(ino: number, name: Buffer): Promise<Buffer>;
 	open(ino: number): Promise<OpenFile>;
-	/** `length` bytes from `offset`; fewer only where the file ends. */
-	read(handle: number, offset: number, length: number): Promise<Buffer>;
+	/** `length` bytes from `offset`, in pieces that nobody may change; fewer only where the file ends. */
+	read(handle: number, offset: number, length: number): Promise<Buffer[]>;
 	release(handle: number): Promise<void>;
 	/**
 	 * Files in a directory, from `ino` on in the order of its listing, whole: as many as fit into `limit` bytes, of those that can

@@ -155,10 +155,10 @@ export class SnapshotFileSystem implements FileSystem {
 		return { handle, size: reader.size };
 	}
 
-	async read(handle: number, offset: number, length: number): Promise<Buffer> {
+	async read(handle: number, offset: number, length: number): Promise<Buffer[]> {
 		const file = this.#open.get(handle);
 		if (!file) throw new Errno('EBADF');
-		return this.#orEio(file.what, () => file.reader.read(offset, length));
+		return this.#orEio(file.what, () => file.reader.pieces(offset, length));
 	}
 
 	/** What is damaged or out of reach is told to the log in full, and to the reader as EIO. */

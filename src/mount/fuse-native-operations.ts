@@ -57,7 +57,8 @@ export function operationsOf(fs: FileSystem, resolver: PathResolver): Operations
 		},
 
 		read(path, handle, buffer, length, offset, callback) {
-			const reading = fs.read(handle, offset, length).then((bytes) => {
+			const reading = fs.read(handle, offset, length).then((pieces) => {
+				const bytes = Buffer.concat(pieces);
 				// The kernel takes a short read for the end of the file, and would cut the file there.
 				const expected = Math.min(length, (sizes.get(handle) ?? 0) - offset);
 				if (bytes.length < expected || bytes.length > length) {

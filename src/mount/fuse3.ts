@@ -129,11 +129,11 @@ class Server {
 			}
 			case 'read': {
 				const ahead = this.#ahead(session);
-				const bytes =
-					ahead.content(ino)?.subarray(offset, offset + length) ?? (await this.#read(ino, offset, length));
-				session.data(id, bytes);
+				const given = ahead.content(ino)?.subarray(offset, offset + length);
+				const pieces = given ? [given] : await this.#read(ino, offset, length);
+				session.data(id, pieces);
 				// All of it was read at once: a small file.
-				if (offset === 0 && bytes.length < length) await ahead.read(ino);
+				if (offset === 0 && lengthOf(pieces) < length) await ahead.read(ino);
 				return;
 			}
 			case 'getxattr':
@@ -152,7 +152,7 @@ class Server {
 		return this.#readAhead;
 	}
 
-	async #read(ino: number, offset: number, length: number): Promise<Buffer> {
+	async #read(ino: number, offset: number, length: number): Promise<Buffer[]> {
 		let file = this.#files.get(ino);
 		if (!file) {
 			file = this.#fs.open(ino);
@@ -161,11 +161,12 @@ class Server {
 			file.catch(() => this.#files.delete(ino));
 		}
 		const { handle, size } = await file;
-		const bytes = await this.#fs.read(handle, offset, length);
+		const pieces = await this.#fs.read(handle, offset, length);
 		// The kernel takes a short read for the end of the file, and would cut the file there.
 		const expected = Math.max(0, Math.min(length, size - offset));
-		if (bytes.length === expected) return bytes;
-		throw new Error(`got ${bytes.length} bytes at ${offset} instead of ${expected}`);
+		const got = lengthOf(pieces);
+		if (got === expected) return pieces;
+		throw new Error(`got ${got} bytes at ${offset} instead of ${expected}`);
 	}
 
 	#listed({ ino, type, attributes }: DirectoryEntry, parent: number): Attr {
@@ -193,6 +194,10 @@ class Server {
 			attrTimeout: trust(attributes.ino),
 		};
 	}
+}
+
+function lengthOf(pieces: readonly Buffer[]): number {
+	return pieces.reduce((length, piece) => length + piece.length, 0);
 }
 
 /** The kernel is to ask for the rest when somebody wants it. Field by field: V8 is slow with spread objects. */

@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache';
 import type { Content } from '../content/content.js';
 import type { Resolver } from '../content/resolver.js';
 import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
-import { ExtentMap } from '../index/extents.js';
+import { type Extent, ExtentMap } from '../index/extents.js';
 import type { Index } from '../index/index.js';
 
 export interface Totals {
@@ -178,8 +178,17 @@ export class FileReader {
 
 	/** Up to `length` bytes from `offset`; fewer only at the end of the file. @throws DamageError, TargetError */
 	read(offset: number, length: number): Promise<Buffer> {
+		return this.#content.read(this.#extents(offset, length));
+	}
+
+	/** The same in pieces, which nobody may change. */
+	pieces(offset: number, length: number): Promise<Buffer[]> {
+		return this.#content.pieces(this.#extents(offset, length));
+	}
+
+	#extents(offset: number, length: number): Extent[] {
 		const start = Math.min(offset, this.size);
-		return this.#content.read(this.#map.slice(start, Math.min(length, this.size - start)));
+		return this.#map.slice(start, Math.min(length, this.size - start));
 	}
 }
 
