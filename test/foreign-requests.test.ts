@@ -18,6 +18,7 @@ const run = promisify(execFile);
 const box = sandbox();
 const source = join(box.dir, 'source');
 const folder = join(box.dir, 'target');
+const inOrder = join(box.dir, 'in-order');
 const BUCKET = 'requests';
 box.env.TSDUP_TRACE = join(box.dir, 'trace');
 box.env.PASSPHRASE = 'of the test of foreign requests';
@@ -43,6 +44,15 @@ before(async () => {
 	for (const Key of readdirSync(folder)) {
 		await client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: readFileSync(join(folder, Key)) }));
 	}
+	// A set of ten volumes and small files, in another collection.
+	const many = new SourceTree(inOrder, 1_600_000_000);
+	for (let i = 10; i < 34; i++) many.write(`f/${i}`, many.noise(400_000));
+	many.setTimes();
+	const target = join(box.dir, 'many');
+	const backup = ['full', '--volsize', '1', inOrder, `file://${target}`];
+	const { code, stderr } = await duplicity(backup, box);
+	assert.equal(code, 0, stderr);
+	profile(box, 'many', `SOURCE='/nowhere'\nTARGET='file://${target}'\nGPG_PW='${box.env.PASSPHRASE}'`);
 	const settings = [
 		`SOURCE='/nowhere'\nTARGET='s3:///${BUCKET}'\nGPG_PW='${box.env.PASSPHRASE}'`,
 		`TARGET_USER='${server.accessKeyId}'\nTARGET_PASS='${server.secretAccessKey}'`,
@@ -162,5 +172,38 @@ test('after index build a volume is never fetched whole', async () => {
 		await read('a/1');
 	});
 	assert.deepEqual(cost.sort(), ['read full volume 1', 'read inc volume 1']);
+	await mounted.umount();
+});
+
+test('who goes through volumes in their order gets the next one with the third; who jumps gets what he asks for', async () => {
+	removeCaches(box);
+	mounted = await mount(box, '-p', 'many');
+	const volumeOf = (request: string) => Number(request.split(' ').at(-1));
+	const asked: number[][] = [];
+	for (const name of readdirSync(join(mounted.at, 'latest/f'))) {
+		const cost = await meanwhile(() =>
+			run('cmp', [join(mounted.at, 'latest/f', name), join(inOrder, 'f', name)]),
+		);
+		const fetched = cost.filter((request) => request.startsWith('stream')).map(volumeOf);
+		if (fetched.length > 0) asked.push(fetched);
+	}
+	const all = asked.flat().sort((a, b) => a - b);
+	assert.deepEqual(
+		all,
+		Array.from({ length: all.length }, (_, i) => i + 1),
+		'each one once',
+	);
+	assert.ok(all.length >= 8, `${all.length} volumes`);
+	assert.ok(asked.length < all.length - 1, `waited for ${JSON.stringify(asked)}`);
+	await mounted.umount();
+	removeCaches(box);
+	mounted = await mount(box, '-p', 'many');
+	for (const name of ['33', '12', '24', '10', '29']) {
+		const cost = await meanwhile(() =>
+			run('cmp', [join(mounted.at, 'latest/f', name), join(inOrder, 'f', name)]),
+		);
+		const fetched = cost.filter((request) => request.startsWith('stream'));
+		assert.ok(fetched.length <= 2, `${name}: ${fetched}`);
+	}
 	await mounted.umount();
 });

@@ -53,7 +53,7 @@ export class Content {
 				// What is in memory is not waited for: most small files are.
 				const bytes = piece instanceof Promise ? await piece : piece;
 				// Frames leave no gaps; an index that does would keep this loop for ever.
-				if (bytes.length === 0) throw new DamageError('The index has a gap: run `tsdup index rebuild`.');
+				if (bytes.length === 0) throw gap();
 				pieces.push(bytes);
 				offset += bytes.length;
 			}
@@ -121,11 +121,27 @@ export class Content {
 		}
 		// Another reader may have made it again meanwhile, under another key.
 		this.#volumes.delete(id);
-		const now = await this.#volume(id, false);
-		return this.#source.read(id, now, number).catch(async (error) => {
+		const place = frameOf(volume, number);
+		return this.#again(id, await this.#volume(id, false), place).catch(async (error) => {
 			if (!(error instanceof DamageError)) throw error;
-			return this.#source.read(id, await this.#volume(id, true), number);
+			return this.#again(id, await this.#volume(id, true), place);
 		});
+	}
+
+	/** The tar bytes of what was a frame: the volume may have others now. */
+	async #again(id: number, volume: LocatedVolume, { tarOffset, tarLength }: Frame): Promise<Buffer> {
+		const end = tarOffset + tarLength;
+		const pieces: Buffer[] = [];
+		for (let offset = tarOffset; offset < end; ) {
+			const number = frameAt(volume, offset);
+			const frame = await this.#source.read(id, volume, number);
+			const start = frameOf(volume, number).tarOffset;
+			const piece = frame.subarray(offset - start, end - start);
+			if (piece.length === 0) throw gap();
+			pieces.push(piece);
+			offset += piece.length;
+		}
+		return Buffer.concat(pieces);
 	}
 
 	async #volume(id: number, again: boolean): Promise<LocatedVolume> {
@@ -136,6 +152,10 @@ export class Content {
 		}
 		return volume;
 	}
+}
+
+function gap(): DamageError {
+	return new DamageError('The index has a gap: run `tsdup index rebuild`.');
 }
 
 /** By its place in the tar: a foreign volume that is scanned again may have other frames. */

@@ -13,6 +13,7 @@ import { DeltaParser } from '../rsync/commands.js';
 import { signedLength } from '../rsync/signature.js';
 import type { Content } from './content.js';
 import type { ForeignObjects } from './foreign.js';
+import { VolumeOrder } from './volume-order.js';
 
 /** Bytes of a delta that are read at once. */
 const CHUNK = 2 ** 20;
@@ -28,11 +29,13 @@ export class Resolver {
 	readonly #index: Index;
 	readonly #content: Content;
 	readonly #foreign: ForeignObjects;
+	readonly #order: VolumeOrder;
 
 	constructor(index: Index, content: Content, foreign: ForeignObjects) {
 		this.#index = index;
 		this.#content = content;
 		this.#foreign = foreign;
+		this.#order = new VolumeOrder(index);
 	}
 
 	/** Bytes of a regular file. @throws DamageError, KeyError, TargetError when they cannot be found out */
@@ -85,10 +88,14 @@ export class Resolver {
 	async #body(chain: number, version: VersionBody, node: number): Promise<VersionBody> {
 		if (version.extents || version.delta) return version;
 		const path = new Nodes(this.#index).path(node);
+		const missing = volumesWith(this.#index, version.first, path).filter(({ indexed }) => !indexed);
+		const after = this.#order.next(missing);
 		let failure: unknown = null;
-		for (const volume of volumesWith(this.#index, version.first, path)) {
-			if (volume.indexed) continue;
-			await this.#foreign.fetch(volume.id).catch((error) => {
+		for (const [i, { id }] of missing.entries()) {
+			const next = missing[i + 1]?.id ?? after;
+			// While this one is waited for. If it fails, that is met when its turn comes.
+			if (next !== null) this.#foreign.fetch(next).catch(() => {});
+			await this.#foreign.fetch(id).catch((error) => {
 				failure ??= error;
 			});
 		}
