@@ -29,7 +29,7 @@ function native(): Native {
 export class Hash {
 	readonly #native: NativeHash;
 
-	constructor(name: 'sha1' | 'sha256') {
+	constructor(name: 'sha1' | 'sha256' | 'md5') {
 		this.#native = native().hash(name);
 	}
 

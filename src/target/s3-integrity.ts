@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { Hash } from '../crypto/crypto.js';
 import { errorCodes } from './s3-errors.js';
 
 /** How often a body is sent that the store has wrong. */
@@ -22,8 +23,11 @@ export interface Stored {
 	readonly SSECustomerAlgorithm?: string | undefined;
 }
 
-export function digest(body: Buffer): Sent {
-	return { length: body.length, md5: createHash('md5').update(body).digest() };
+/** Nobody may change the body until then. */
+export async function digest(body: Buffer): Promise<Sent> {
+	const hash = new Hash('md5');
+	await hash.update(body);
+	return { length: body.length, md5: hash.digest() };
 }
 
 export class Integrity {

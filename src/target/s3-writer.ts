@@ -99,7 +99,7 @@ export class S3Writer implements ObjectWriter {
 	async #putWhole(): Promise<void> {
 		this.#throwIfFailed();
 		const body = this.#takePart();
-		const sent = digest(body);
+		const sent = await digest(body);
 		const request = { ...this.#object, ...this.#storageClass, ...bodyOf(body, sent) };
 		for (let i = 0; i < SENDINGS; i++) {
 			const options = { abortSignal: this.#cancel.signal };
@@ -182,7 +182,7 @@ export class S3Writer implements ObjectWriter {
 
 	async #uploadPart(body: Buffer, number: number): Promise<void> {
 		this.#upload ??= this.#begin();
-		const sent = digest(body);
+		const sent = await digest(body);
 		const request = {
 			...this.#object,
 			UploadId: await this.#upload,
