@@ -1,6 +1,10 @@
-/** Extents to bytes, where the index changes under the reader. */
+/** Extents to bytes where the index changes under the reader, and the cache of blocks where others use it, too. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { BlockCache } from '../src/content/blocks.js';
 import { Content } from '../src/content/content.js';
 import type { ForeignObjects } from '../src/content/foreign.js';
 import type { Frames } from '../src/content/frames.js';
@@ -33,4 +37,18 @@ test('a foreign volume that was scanned again into other frames gives the same b
 	} as unknown as Frames;
 	const content = new Content(frames, foreign);
 	assert.equal((await content.read([{ volume: 1, offset: 12, length: 6 }])).toString(), 'mnopqr');
+});
+
+test('mounts that share a cache of blocks keep it to its limit together', async () => {
+	const dir = mkdtempSync(join(tmpdir(), 'tsdup-blocks-'));
+	after(() => rmSync(dir, { recursive: true }));
+	const block = Buffer.alloc(10_000);
+	const [limit, room] = [1_000_000, 200_000];
+	const sharers = [1, 2, 3].map(() => new BlockCache(dir, limit));
+	for (let i = 0; i < 400; i++) {
+		await sharers[i % 3]?.put('volume', i, block);
+		const bytes = readdirSync(dir).length * block.length;
+		assert.ok(bytes <= limit + room + 3 * block.length, `${bytes} bytes after ${i + 1} blocks`);
+	}
+	assert.ok(readdirSync(dir).length > 80);
 });

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { TsdupError } from '../errors.js';
-import { isFull } from '../index/sqlite.js';
+import { CACHE_FULL, isFull } from '../index/sqlite.js';
 import { limitTraffic, parseRate, type TrafficLimits } from '../target/traffic.js';
 import { exitCodesHelp } from './exit-codes.js';
 import { openLogFile } from './log-file.js';
@@ -68,9 +68,6 @@ export async function createProgram(argv: readonly string[] = []): Promise<Comma
 	return program;
 }
 
-const CACHE_FULL =
-	'The disk that the cache is on is full: make room, or have the cache elsewhere (XDG_CACHE_HOME), and run again';
-
 /** Runs the command that `argv` (as process.argv) names. @returns the exit code */
 export async function main(argv: readonly string[]): Promise<number> {
 	const program = await createProgram(argv);
@@ -83,7 +80,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 		await program.parseAsync(argv);
 		return Number(process.exitCode ?? (Output.warned ? WARNED : 0));
 	} catch (thrown) {
-		const error = isFull(thrown) ? new TsdupError(CACHE_FULL, { cause: thrown }) : thrown;
+		const error = isFull(thrown) ? new TsdupError(`${CACHE_FULL}, and run again`, { cause: thrown }) : thrown;
 		if (error instanceof CommanderError) {
 			const [profile, commands] = argv.slice(2).filter((argument) => !argument.startsWith('-'));
 			if (error.code === 'commander.unknownCommand' && commands !== undefined)

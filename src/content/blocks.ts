@@ -11,8 +11,8 @@ import { evict } from './eviction.js';
 export class BlockCache {
 	readonly #dir: string;
 	readonly #limit: number;
-	/** Bytes in the cache as far as this process knows; null until it was looked at. */
-	#used: number | null = null;
+	/** Bytes that may be added before the cache is looked at; others may add to it, too. */
+	#left = 0;
 	#evicting: Promise<void> | null = null;
 
 	/** @param limit bytes */
@@ -46,11 +46,11 @@ export class BlockCache {
 			await rm(aside, { force: true }).catch(() => {});
 			return;
 		}
-		if (this.#used !== null) this.#used += bytes.length;
-		if (this.#used === null || this.#used > this.#limit) {
+		this.#left -= bytes.length;
+		if (this.#left < 0) {
 			this.#evicting ??= evict(this.#dir, this.#limit)
 				.then((used) => {
-					this.#used = used;
+					this.#left = Math.min(this.#limit - used, this.#limit / 10);
 				})
 				.finally(() => {
 					this.#evicting = null;

@@ -9,6 +9,7 @@ import { type Extent, ExtentMap, encodeExtents, pushExtent } from '../index/exte
 import { joinPieces, pendingContent, volumesWith } from '../index/foreign.js';
 import type { Index, VersionBody } from '../index/index.js';
 import { Nodes } from '../index/nodes.js';
+import { isFull } from '../index/sqlite.js';
 import { DeltaParser } from '../rsync/commands.js';
 import { signedLength } from '../rsync/signature.js';
 import type { Content } from './content.js';
@@ -139,6 +140,7 @@ export class Resolver {
 		return commands;
 	}
 
+	/** Where there is no room for it, it is found out again next time. */
 	#update(
 		column: 'size' | 'extents',
 		value: number | Buffer,
@@ -146,9 +148,12 @@ export class Resolver {
 		first: number,
 		node: number,
 	): void {
-		this.#index.db
-			.prepare(`UPDATE versions SET ${column} = ? WHERE node = ? AND chain = ? AND first = ?`)
-			.run(value, node, chain, first);
+		const update = `UPDATE versions SET ${column} = ? WHERE node = ? AND chain = ? AND first = ?`;
+		try {
+			this.#index.db.prepare(update).run(value, node, chain, first);
+		} catch (error) {
+			if (!isFull(error)) throw error;
+		}
 	}
 
 	#name(node: number): string {

@@ -8,6 +8,10 @@ import Database from 'better-sqlite3';
 
 const kept: unknown[] = [];
 
+/** What a person is told then. */
+export const CACHE_FULL =
+	'The disk that the cache is on is full: make room, or have the cache elsewhere (XDG_CACHE_HOME)';
+
 /** Whether the disk had no room for what was to be written to a database. */
 export function isFull(error: unknown): boolean {
 	return (error as { code?: string } | null)?.code === 'SQLITE_FULL';

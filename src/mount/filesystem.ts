@@ -5,6 +5,7 @@
  */
 import { TsdupError } from '../errors.js';
 import type { Entry, SnapshotSet } from '../index/entry.js';
+import { CACHE_FULL, isFull } from '../index/sqlite.js';
 import type { FileReader, Snapshots } from '../snapshots/snapshots.js';
 import { decodeXattrs, type Xattr } from '../volume/xattrs.js';
 import { attributes, listed, ONE } from './attributes.js';
@@ -166,8 +167,9 @@ export class SnapshotFileSystem implements FileSystem {
 		try {
 			return await act();
 		} catch (error) {
-			if (!(error instanceof TsdupError)) throw error;
-			this.#log(`${what} cannot be read: ${error.message}`);
+			if (!(error instanceof TsdupError) && !isFull(error)) throw error;
+			const reason = isFull(error) ? CACHE_FULL : (error as TsdupError).message;
+			this.#log(`${what} cannot be read: ${reason}`);
 			throw new Errno('EIO');
 		}
 	}
