@@ -43,7 +43,9 @@ test('mounts that share a cache of blocks keep it to its limit together', async 
 	const dir = mkdtempSync(join(tmpdir(), 'tsdup-blocks-'));
 	after(() => rmSync(dir, { recursive: true }));
 	const block = Buffer.alloc(10_000);
-	const [limit, room] = [1_000_000, 200_000];
+	const limit = 1_000_000;
+	// Each looks when it has added a tenth of the limit.
+	const room = (3 * limit) / 10;
 	const sharers = [1, 2, 3].map(() => new BlockCache(dir, limit));
 	for (let i = 0; i < 400; i++) {
 		await sharers[i % 3]?.put('volume', i, block);
