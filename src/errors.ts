@@ -12,6 +12,9 @@ export class TsdupError extends Error {
 	}
 }
 
+/** Exit code of a command that did what it was to do, and told of something. */
+export const WARNED = 3;
+
 /** Wrong usage, or a profile that cannot be used. */
 export class UsageError extends TsdupError {
 	override readonly code = 'E_USAGE';

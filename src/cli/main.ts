@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
-import { TsdupError } from '../errors.js';
+import { TsdupError, WARNED } from '../errors.js';
 import { CACHE_FULL, isFull } from '../index/sqlite.js';
 import { limitTraffic, parseRate, type TrafficLimits } from '../target/traffic.js';
 import { exitCodesHelp } from './exit-codes.js';
@@ -34,9 +34,6 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
 	run: async () => (await import('./run.js')).addRun,
 	completion: async () => (await import('./completion.js')).addCompletion,
 };
-
-/** Exit code "done with warnings". */
-const WARNED = 3;
 
 /**
  * V8 looks through its heap whenever it has grown by some part, and counts the buffers outside of it, too. Of those we go through

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { openProfile, openUrl } from '../collection/access.js';
-import { TsdupError } from '../errors.js';
+import { TsdupError, WARNED } from '../errors.js';
 import { findProfile } from '../profile/find.js';
 import { openSnapshots } from '../snapshots/open.js';
 import { localTime, outputOf } from './output.js';
@@ -48,5 +48,3 @@ export async function updateIndex(source: Source): Promise<string[]> {
 	if (code === 0 || code === WARNED) return lines.map((line) => line.replace(/^warning: /, ''));
 	throw new TsdupError(lines.at(-1)?.replace(/^tsdup: /, '') ?? `it ended with ${code}`);
 }
-
-const WARNED = 3;

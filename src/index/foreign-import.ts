@@ -4,6 +4,7 @@
  * the manifest any volume may hold any path, without the sigtar the volumes themselves are read.
  */
 
+import { ahead, begun } from '../ahead.js';
 import type { BackupSet, SetObject } from '../collection/backup-set.js';
 import type { Manifest } from '../collection/manifest.js';
 import { volumeName } from '../collection/names.js';
@@ -11,7 +12,6 @@ import { DamageError, KeyError, MissingObjectError, type TsdupError } from '../e
 import { EMPTY_FILE_SIGNATURE } from '../rsync/signature.js';
 import { type Member, type MemberMetadata, parseMember } from '../volume/members.js';
 import { listTar } from '../volume/tar-reader.js';
-import { ahead, begun } from './ahead.js';
 import type { Header } from './entry.js';
 import { volumeId } from './extents.js';
 import { addForeign } from './foreign.js';

@@ -1,4 +1,5 @@
 /** Inflates a stream piece by piece. The next piece is inflated on the thread pool while its reader works on the one before. */
+import { ahead } from '../ahead.js';
 import { DamageError } from '../errors.js';
 import type { Inflater } from './inflater.js';
 
@@ -78,21 +79,4 @@ export async function* inflate(
 
 function newRoom(): Buffer {
 	return Buffer.allocUnsafeSlow(LENGTH);
-}
-
-/** Asks for the next item before the one at hand is worked on, so that both go on at the same time. */
-async function* ahead(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
-	const iterator = source[Symbol.asyncIterator]();
-	let next = iterator.next();
-	try {
-		for (;;) {
-			const { done, value } = await next;
-			if (done) return;
-			next = iterator.next();
-			next.catch(() => {});
-			yield value;
-		}
-	} finally {
-		await iterator.return?.();
-	}
 }

@@ -6,7 +6,7 @@
  *     -  or      it runs if the one that ran last failed
  *     [ ]  groupIn groupOut     runs, or is left out, as one
  */
-import { UsageError } from '../errors.js';
+import { UsageError, WARNED } from '../errors.js';
 import type { Position } from './scripts.js';
 
 type Condition = '' | 'and' | 'or';
@@ -104,7 +104,7 @@ export async function runBatch(steps: readonly Step[], execute: Execute): Promis
 
 /** Done, if only with warnings: what could not be read today is no reason not to delete what is old. */
 export function isDone(exit: number): boolean {
-	return exit === 0 || exit === 3;
+	return exit === 0 || exit === WARNED;
 }
 
 /** Of each word, in order: what stands right before it, brackets left out. */
