@@ -59,6 +59,8 @@ function holder(): number {
 
 const hup = () => process.kill(holder(), 'SIGHUP');
 
+const segments = (name: string) => readdirSync(target(name)).filter((object) => object.includes('segment'));
+
 let versions = 0;
 /** The source's file becomes another one, and is backed up. @returns the version */
 async function backup(name: string, env: NodeJS.ProcessEnv, ...options: string[]): Promise<number> {
@@ -231,4 +233,32 @@ describe('looks at the target', () => {
 		assert.ok(count >= 1 && count <= (performance.now() - begun) / 200, String(count));
 		assert.equal(await listings(60_000, 20), 0);
 	});
+});
+
+test('a set that was listed before its segment came is taken in again when it has come, once', async () => {
+	profile(box, 'late', `SOURCE='${source}'\nTARGET='file://${target('late')}'\nGPG_PW='${PASSPHRASE}'\n`);
+	await backup('late', elsewhere);
+	const made = await backup('late', elsewhere);
+	const [, segment] = segments('late').sort() as [string, string];
+	const aside = join(box.dir, segment);
+	renameSync(join(target('late'), segment), aside);
+	const env = { ...box.env, TSDUP_TRACE: join(box.dir, 'trace') };
+	const whole = async () => {
+		rmSync(env.TSDUP_TRACE, { force: true });
+		await ok(['mount', '--driver', DRIVER, '-p', 'late', at], env);
+		assert.ok(read(join(at, 'latest/file')).equals(version(made)));
+		await ok(['umount', at], env);
+		const lines = readFileSync(env.TSDUP_TRACE, 'utf8').split('\n').filter(Boolean);
+		return lines
+			.map((line) => JSON.parse(line))
+			.filter(({ op }) => op === 'stream')
+			.map(({ name }) => name);
+	};
+	assert.ok(
+		(await whole()).some((name) => /inc.*vol1/.test(name)),
+		'as duplicity’s: its volume is fetched whole',
+	);
+	renameSync(aside, join(target('late'), segment));
+	assert.deepEqual(await whole(), [segment], 'as tsdup’s');
+	assert.deepEqual(await whole(), []);
 });

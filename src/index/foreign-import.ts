@@ -18,7 +18,7 @@ import { addForeign } from './foreign.js';
 import { type ForeignSource, isLoss, loadManifest, openObject, openSigtar } from './foreign-source.js';
 import type { Index } from './index.js';
 import { formOf } from './plain.js';
-import { inTransaction, type ObjectKey, SetImport } from './set-import.js';
+import { awaitSegment, inTransaction, type ObjectKey, SetImport } from './set-import.js';
 
 /** @throws DamageError when the sigtar is lost, and the manifest or a volume, too; KeyError, TargetError */
 export async function importForeign(
@@ -48,6 +48,7 @@ async function take(
 		inTransaction(index, set.time, async () => {
 			const { kind, time, start } = set;
 			const taken = new SetImport(index, { kind, time, start, chain }, key);
+			if (!set.segment) awaitSegment(index, time);
 			addObjects(index, set, manifest);
 			for (const object of objects) {
 				const tar = object === set.sigtar && sigtar ? sigtar : openObject(object, source);

@@ -22,7 +22,8 @@ CREATE TABLE sets (
 	start INTEGER,                 -- the set it builds on; NULL for a full
 	chain INTEGER NOT NULL,        -- time of the chain's full set
 	key_header BLOB,               -- ESK packets of its segment or manifest, and the session key that they
-	session_key BLOB               -- gave: proves a passphrase without asking the target
+	session_key BLOB,              -- gave: proves a passphrase without asking the target
+	awaits_segment INTEGER NOT NULL DEFAULT 0 -- 1: taken in as duplicity's, because it had no segment then
 );
 -- The id that was given last. They are given in turns: kernels remember inode numbers of sets that are gone.
 CREATE TABLE last_id (id INTEGER NOT NULL);

@@ -26,6 +26,16 @@ export interface SetRow {
 	readonly chain: number;
 }
 
+/** Notes of a set that it had no segment when it was taken in: one of tsdup's may get it later. */
+export function awaitSegment({ db }: Index, setTime: number): void {
+	db.prepare('UPDATE sets SET awaits_segment = 1 WHERE time = ?').run(setTime);
+}
+
+/** Times of such sets. */
+export function awaitingSegments({ db }: Index): Set<number> {
+	return new Set(db.prepare('SELECT time FROM sets WHERE awaits_segment').pluck().all() as number[]);
+}
+
 /** Runs `act` in a transaction, unless the set is known already. Whatever it throws undoes all of it. */
 export async function inTransaction(index: Index, setTime: number, act: () => Promise<void>): Promise<void> {
 	const { db } = index;

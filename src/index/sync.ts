@@ -19,7 +19,7 @@ import { importSegment } from './import.js';
 import type { Index } from './index.js';
 import { plainBytes } from './plain.js';
 import { openRuns, type Run } from './runs.js';
-import type { ObjectKey } from './set-import.js';
+import { awaitingSegments, type ObjectKey } from './set-import.js';
 import { readStamps } from './stamps.js';
 
 export interface SyncOptions {
@@ -60,7 +60,10 @@ export async function sync(options: SyncOptions): Promise<Synced> {
 	const chains = mend(collection, (set) => !runs.has(set.time)).chains;
 	// One that was taken in when nobody asked for encryption, as `mount --target` does, is refused all the same.
 	const may = (set: BackupSet) => !options.encrypted || isEncrypted(set);
-	forgetAllBut(index, new Set(chains.flatMap(({ sets }) => sets.filter(may).map(({ time }) => time))));
+	// A set of tsdup's that was listed just before its segment came is read from the middle when it is taken in again.
+	const awaiting = awaitingSegments(index);
+	const isTaken = (set: BackupSet) => may(set) && !(set.segment && awaiting.has(set.time));
+	forgetAllBut(index, new Set(chains.flatMap(({ sets }) => sets.filter(isTaken).map(({ time }) => time))));
 	const known = new Set(index.sets().map((set) => set.time));
 	const unusable: Synced['unusable'] = [];
 	let locked: KeyError | null = null;
