@@ -6,6 +6,7 @@
 
 import type { BackupSet, Collection } from '../collection/backup-set.js';
 import { type SetName, segmentName } from '../collection/names.js';
+import { forgetFolders } from '../index/folders.js';
 import { endRun, openRuns, type Run } from '../index/runs.js';
 import type { ObjectKey } from '../index/set-import.js';
 import { stampsName } from '../index/stamps.js';
@@ -58,7 +59,9 @@ export async function heal(
 			await target.delete(names);
 			reporter.note(`The run of ${date(set)} was interrupted: ${whatNow(kept.length, names.length)}.`);
 		}
-		if (resumption?.run !== run) await forget(context, set);
+		if (resumption?.run === run) continue;
+		if (committed && segmentReady) await end(context, set);
+		else await forget(context, set);
 	}
 	return { changed: true, resumption };
 }
@@ -84,11 +87,17 @@ export async function publish(context: SyncOptions, set: SetName, key: ObjectKey
 	// Not needed any more, and maybe the room that the index needs.
 	await context.pending.delete([journalName(set)]);
 	await takeSegment(context, set.time, context.pending, name, key);
-	await forget(context, set);
+	await end(context, set);
+}
+
+/** A run has made no set: a set of this name is another run's. */
+export async function forget(context: SyncOptions, set: SetName): Promise<void> {
+	forgetFolders(context.index, set.time);
+	await end(context, set);
 }
 
 /** Nothing of a run needs healing any more. */
-export async function forget({ index, pending }: SyncOptions, set: SetName): Promise<void> {
+async function end({ index, pending }: SyncOptions, set: SetName): Promise<void> {
 	await pending.delete([
 		segmentName(set, 'gpg'),
 		segmentName(set, 'none'),
