@@ -1,5 +1,5 @@
 /** Whether an entry of the source is backed up: the selection's rules, asked of what the system shows. */
-import type { Selection, SelectionEntry, Verdict } from '../profile/selection.js';
+import type { Selection, SelectionEntry } from '../profile/selection.js';
 import { childPath, exists, isTsdupMount, listDirectory, type SourceMetadata, sourcePath } from './source.js';
 
 export interface Selecting {
@@ -12,19 +12,15 @@ export interface Selecting {
 	unreadable(path: Buffer, error: unknown): void;
 }
 
-export function verdictOn(source: Selecting, path: Buffer, metadata: SourceMetadata): Verdict {
-	if (metadata.device !== Number(source.device) && isTsdupMount(metadata.device)) return 'exclude';
-	return source.selection.select(path, facts(source, path, metadata));
-}
-
 /** A directory that is only scanned counts when anything inside it does. */
-export function isSelected(source: Selecting, path: Buffer, verdict: Verdict): boolean {
+export function isSelected(source: Selecting, path: Buffer, metadata: SourceMetadata): boolean {
+	if (metadata.device !== Number(source.device) && isTsdupMount(metadata.device)) return false;
+	const verdict = source.selection.select(path, facts(source, path, metadata));
 	if (verdict !== 'scan') return verdict === 'include';
 	try {
 		for (const { name, metadata } of listDirectory(sourcePath(source.root, path), null).entries) {
 			const found = metadata();
-			const below = childPath(path, name);
-			if (found !== null && isSelected(source, below, verdictOn(source, below, found))) return true;
+			if (found !== null && isSelected(source, childPath(path, name), found)) return true;
 		}
 		return false;
 	} catch (error) {

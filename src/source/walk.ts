@@ -6,7 +6,7 @@
 import type { FormerEntry, Metadata, SnapshotSet } from '../index/entry.js';
 import type { FolderDigest, FolderDigests } from '../index/folders.js';
 import { type Index, PAGE } from '../index/index.js';
-import { isSelected, type Selecting, verdictOn } from './selected.js';
+import { isSelected, type Selecting } from './selected.js';
 import {
 	childPath,
 	type Listed,
@@ -145,12 +145,12 @@ class Walk {
 			const path = childPath(parent, name);
 			const found = metadata() as SourceMetadata;
 			const previous = once(() => this.#lookup(former(), name));
-			if (isSelected(this.#source, path, verdictOn(this.#source, path, found))) {
+			if (isSelected(this.#source, path, found)) {
 				const looked = this.#look(path, true);
 				if (looked?.known) yield* this.#passedOver(path, looked, looked.known, previous, 1);
 				else yield* this.#present(path, found, previous(), looked);
 			} else {
-				// As before, where a file system tells of all changes in its directories. Not all do.
+				// What is deep inside may decide on a directory that lstat shows as it was.
 				const entry = previous();
 				if (entry) yield* this.#gone(path, entry);
 			}
@@ -203,13 +203,12 @@ class Walk {
 			return null;
 		}
 		if (!metadata) this.#source.skipped(path);
-		const verdict = metadata && verdictOn(this.#source, path, metadata);
-		const isTaken = verdict !== null && isSelected(this.#source, path, verdict);
-		if (metadata && isTaken) yield* this.#present(path, metadata, previous);
-		else if (previous) yield* this.#gone(path, previous);
-		// What is deeper inside decides on a directory that is scanned.
-		if (!metadata || verdict === 'scan') return null;
-		return isTaken && metadata.type !== 'dir' ? 1 : 0;
+		else if (isSelected(this.#source, path, metadata)) {
+			yield* this.#present(path, metadata, previous);
+			return metadata.type === 'dir' ? 0 : 1;
+		}
+		if (previous) yield* this.#gone(path, previous);
+		return metadata ? 0 : null;
 	}
 
 	/** A path that is not there any more, and all that was below it. */
