@@ -115,7 +115,7 @@ class Walk {
 		else if (listing) yield* this.#compared(path, listing, this.#listFormer(former));
 	}
 
-	/** @param isOld whether the snapshot before has it as a directory. @returns null when it cannot be read, which is told */
+	/** @param isOld whether the snapshot before may have it as a directory. @returns null when it cannot be read, which is told */
 	#look(path: Buffer, isOld: boolean): Looked | null {
 		const folders = this.#folders;
 		const known = isOld ? (folders?.find(path) ?? null) : null;
