@@ -65,12 +65,21 @@ export async function writeSet(work: Work): Promise<BackupReport> {
 		folders,
 		pieces: kept?.pieces ?? [],
 	});
-	const expected = expectedOf(index);
+	// Counted when somebody shows it, once.
+	let expected: Progress['expected'] | undefined;
 	let path: Buffer = Buffer.alloc(0);
 	// By the clock: one large file may take hours.
 	const ticking = setInterval(() => {
 		counts.bytesStored = writer.difftar.storedBytes;
-		reporter.progress({ path, full: set.kind === 'full', ...counts, expected });
+		reporter.progress({
+			path,
+			full: set.kind === 'full',
+			...counts,
+			get expected() {
+				expected = expected === undefined ? expectedOf(index) : expected;
+				return expected;
+			},
+		});
 	}, PROGRESS_INTERVAL);
 	try {
 		const isKept = (change: Change) => resumption?.holds(change.path) ?? false;
