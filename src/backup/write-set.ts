@@ -86,10 +86,11 @@ export async function writeSet(work: Work): Promise<BackupReport> {
 		for await (const group of readAhead(changes(options, counts, before, folders !== null), source, isKept)) {
 			store.begin(group);
 			for (const { change, read } of group) {
-				path = change.path;
+				// A folder's end is behind all that is in it, and no place to be shown when that was told of.
+				if (change.kind !== 'folder' || change.untold > 0) path = change.path;
 				if (change.kind === 'folder') {
 					counts.entries += change.untold;
-					folders?.add(path, change.digest, change.files);
+					folders?.add(change.path, change.digest, change.files);
 				} else if (!(await resumption?.covers(change, writer, counts))) await store.store(change, read);
 			}
 		}
