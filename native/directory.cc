@@ -1,8 +1,11 @@
 // Lists a folder for src/source/: names and what lstat tells of each, in one call instead of one for each name.
 //
-// Exports list(path: Buffer, flags: number) -> { names: Buffer, facts: Float64Array }, on the caller's thread. The path ends in a
-// NUL; flags are for open(2). names: in bytewise order, each ended by a NUL. facts: for each name kFacts numbers, in the
-// order of Facts below. Throws an Error whose `errno` is the system's when the folder cannot be read.
+// Exports list(path: Buffer, flags: number, seed: Buffer | null, expected: Buffer | null)
+//   -> { names: Buffer, facts: Float64Array, digest: Buffer | null, same: boolean }, on the caller's thread.
+// The path ends in a NUL; flags are for open(2). names: in bytewise order, each ended by a NUL. facts: for each name kFacts
+// numbers, in the order of Facts below. digest: SHA-256 of the seed and of all names with all that tells of a change; null
+// without a seed, and when lstat refused any of them. same: it is the expected one; names and facts are then those of folders only.
+// Throws an Error whose `errno` is the system's when the folder cannot be read.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,12 +15,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "openssl.h"
 
 namespace {
 
@@ -42,6 +49,40 @@ double Stamp(const struct stat& found) {
   return static_cast<double>((((static_cast<uint64_t>(found.st_ino) * kSpread) ^ changed) * kSpread) >> 12);
 }
 
+// What a digest is made of besides the name: whatever was done to an entry, one of these is another.
+std::array<uint64_t, 12> Telling(const struct stat& found) {
+  const auto number = [](auto value) { return static_cast<uint64_t>(value); };
+  return {number(found.st_dev),          number(found.st_ino),          number(found.st_mode),         number(found.st_nlink),
+          number(found.st_uid),          number(found.st_gid),          number(found.st_rdev),         number(found.st_size),
+          number(found.st_mtim.tv_sec), number(found.st_mtim.tv_nsec), number(found.st_ctim.tv_sec), number(found.st_ctim.tv_nsec)};
+}
+
+// Of a folder's names and what lstat tells of them, in order.
+class Digest {
+ public:
+  explicit Digest(const Napi::Buffer<uint8_t>& seed) : hash_(NewHash(EVP_sha256())) { Add(seed.Data(), seed.Length()); }
+  void Entry(const std::string& name, const struct stat& found) {
+    const auto telling = Telling(found);
+    Add(name.c_str(), name.size() + 1);
+    Add(telling.data(), sizeof telling);
+  }
+  std::vector<uint8_t> Finished() { return Finish(hash_.get()); }
+
+ private:
+  void Add(const void* bytes, size_t length) { CheckOpenSsl(EVP_DigestUpdate(hash_.get(), bytes, length)); }
+
+  HashContext hash_;
+};
+
+Facts ToFacts(const struct stat& found) {
+  return {static_cast<double>(found.st_mode),           static_cast<double>(found.st_uid),
+          static_cast<double>(found.st_gid),            static_cast<double>(found.st_size),
+          static_cast<double>(found.st_mtim.tv_sec),    static_cast<double>(found.st_mtim.tv_nsec),
+          static_cast<double>(found.st_dev),            static_cast<double>(major(found.st_rdev)),
+          static_cast<double>(minor(found.st_rdev)),    static_cast<double>(found.st_nlink),
+          FileNumber(found),                            Stamp(found)};
+}
+
 struct CloseFolder {
   void operator()(DIR* folder) const { closedir(folder); }
 };
@@ -53,9 +94,12 @@ Napi::Error Refused(Napi::Env env) {
   return error;
 }
 
-Napi::Value List(const Napi::CallbackInfo& info) {
+// Throws what is no Napi::Error when OpenSSL refuses.
+Napi::Value ListUnguarded(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (!info[0].IsBuffer() || !info[1].IsNumber()) throw Napi::TypeError::New(env, "list(path: Buffer, flags: number)");
+  const bool fits = info[0].IsBuffer() && info[1].IsNumber() && (info[2].IsNull() || info[2].IsBuffer()) &&
+                    (info[3].IsNull() || info[3].IsBuffer());
+  if (!fits) throw Napi::TypeError::New(env, "list(path: Buffer, flags: number, seed: Buffer | null, expected: Buffer | null)");
   const auto path = info[0].As<Napi::Buffer<char>>();
   if (path.Length() == 0 || path.Data()[path.Length() - 1] != 0) throw Napi::TypeError::New(env, "list: the path lacks its NUL");
   const int fd = open(path.Data(), info[1].As<Napi::Number>().Int32Value() | O_DIRECTORY | O_CLOEXEC);
@@ -73,26 +117,50 @@ Napi::Value List(const Napi::CallbackInfo& info) {
   if (errno != 0) throw Refused(env);
   // Bytewise, as unsigned numbers: std::string compares so.
   std::sort(names.begin(), names.end());
-  std::string joined;
-  auto facts = Napi::Float64Array::New(env, names.size() * kFacts);
-  auto* at = reinterpret_cast<Facts*>(facts.Data());
-  for (const std::string& name : names) {
-    joined.append(name).push_back('\0');
-    struct stat found;
-    if (fstatat(fd, name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0) {
-      *at = {static_cast<double>(found.st_mode),           static_cast<double>(found.st_uid),
-             static_cast<double>(found.st_gid),            static_cast<double>(found.st_size),
-             static_cast<double>(found.st_mtim.tv_sec),    static_cast<double>(found.st_mtim.tv_nsec),
-             static_cast<double>(found.st_dev),            static_cast<double>(major(found.st_rdev)),
-             static_cast<double>(minor(found.st_rdev)),    static_cast<double>(found.st_nlink),
-             FileNumber(found),                            Stamp(found)};
+  std::vector<Facts> found(names.size());
+  auto digest = info[2].IsNull() ? nullptr : std::make_unique<Digest>(info[2].As<Napi::Buffer<uint8_t>>());
+  for (size_t i = 0; i < names.size(); i++) {
+    struct stat stat;
+    if (fstatat(fd, names[i].c_str(), &stat, AT_SYMLINK_NOFOLLOW) == 0) {
+      found[i] = ToFacts(stat);
+      if (digest) digest->Entry(names[i], stat);
+    } else {
+      digest.reset();
     }
-    at++;
   }
   auto result = Napi::Object::New(env);
+  bool same = false;
+  if (digest) {
+    const std::vector<uint8_t> bytes = digest->Finished();
+    result.Set("digest", Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()));
+    if (info[3].IsBuffer()) {
+      const auto expected = info[3].As<Napi::Buffer<uint8_t>>();
+      same = std::equal(bytes.begin(), bytes.end(), expected.Data(), expected.Data() + expected.Length());
+    }
+  } else {
+    result.Set("digest", env.Null());
+  }
+  result.Set("same", Napi::Boolean::New(env, same));
+  std::string joined;
+  std::vector<Facts> told;
+  for (size_t i = 0; i < names.size(); i++) {
+    if (same && !S_ISDIR(static_cast<mode_t>(found[i].mode))) continue;
+    joined.append(names[i]).push_back('\0');
+    told.push_back(found[i]);
+  }
+  auto facts = Napi::Float64Array::New(env, told.size() * kFacts);
+  std::copy(told.begin(), told.end(), reinterpret_cast<Facts*>(facts.Data()));
   result.Set("names", Napi::Buffer<char>::Copy(env, joined.data(), joined.size()));
   result.Set("facts", facts);
   return result;
+}
+
+Napi::Value List(const Napi::CallbackInfo& info) {
+  try {
+    return ListUnguarded(info);
+  } catch (const std::runtime_error& error) {
+    throw Napi::Error::New(info.Env(), error.what());
+  }
 }
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

@@ -5,16 +5,13 @@ import { chmodSync, closeSync, mkdirSync, readdirSync, readFileSync, rmSync, wri
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseName } from '../src/collection/names.js';
 import { readFiles, roomFor } from '../src/rsync/read.js';
 import { openRegular, READ_FLAGS, readMetadata } from '../src/source/source.js';
-import { duplicity, type Ended, ended, profile, sandbox, tsdup } from './cli.js';
+import { duplicity, profile, sandbox, tsdup, tsdupAsNobody } from './cli.js';
 import { assertSameTree, describeTree, type TreeEntry } from './tree.js';
 
-const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 const PASSPHRASE = 'a passphrase of the bad source test';
-const NOBODY = 65534;
 
 const box = sandbox();
 const target = (name: string) => join(box.dir, `target-${name}`);
@@ -36,13 +33,7 @@ function make(name: string, ...lines: string[]): string {
 }
 
 /** As a user who may not read everything. */
-function asNobody(args: string[]): Promise<Ended> {
-	if (process.getuid?.() !== 0) return tsdup(args, box);
-	execFileSync('chown', ['-R', `${NOBODY}:${NOBODY}`, box.dir]);
-	const ids = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
-	const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
-	return ended(spawn('setpriv', [...ids, process.execPath, MAIN, ...args], { env: box.env, stdio }));
-}
+const asNobody = (args: string[]) => tsdupAsNobody(args, box);
 
 async function listed(name: string): Promise<string[]> {
 	const { code, stdout, stderr } = await tsdup(['list', name], box);

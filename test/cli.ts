@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
 
+const NOBODY = 65534;
+
 export interface Sandbox {
 	/** A temporary folder; everything below is in it. */
 	readonly dir: string;
@@ -91,6 +93,17 @@ export function tsdup(args: readonly string[], { env }: { env: NodeJS.ProcessEnv
 /** As `tsdup`, for tests that do something to the process. */
 export function startTsdup(args: readonly string[], { env }: { env: NodeJS.ProcessEnv }): ChildProcess {
 	return spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** As a user who may not read everything, to whom all of the sandbox is given. */
+export function tsdupAsNobody(args: readonly string[], { dir, env }: Sandbox): Promise<Ended> {
+	if (process.getuid?.() !== 0) return tsdup(args, { env });
+	// What is theirs already keeps its ctime.
+	const others = [dir, '(', '!', '-uid', `${NOBODY}`, '-o', '!', '-gid', `${NOBODY}`, ')'];
+	execFileSync('find', [...others, '-exec', 'chown', '-h', `${NOBODY}:${NOBODY}`, '{}', '+']);
+	const ids = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
+	const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
+	return ended(spawn('setpriv', [...ids, process.execPath, MAIN, ...args], { env, stdio }));
 }
 
 /** Stock duplicity; its archive folder is in HOME, its passphrase PASSPHRASE. */

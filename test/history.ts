@@ -66,6 +66,7 @@ export class History {
 			volumeSize: 1 << 20,
 			dryRun: false,
 			plan: 'history',
+			selectsByAge: false,
 			now: this.#now - days * DAY,
 			reporter: { note: () => {}, warn: assert.fail, progress: () => {}, would: () => {} },
 		});

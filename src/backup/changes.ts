@@ -1,17 +1,22 @@
 /** The walk of a backup: what differs from the snapshot before; what could not be looked at is told and counted. */
+import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
+import { FolderDigests } from '../index/folders.js';
 import { sourcePath } from '../source/source.js';
-import { type Before, type Change, walk } from '../source/walk.js';
+import { type Before, type Change, type FolderEnd, walk } from '../source/walk.js';
 import { reason, shown } from '../source/words.js';
 import type { BackupOptions } from './options.js';
 import type { Counts } from './report.js';
 
+/** @param digests whether folders that are as before may be passed over */
 export function changes(
-	{ source: root, selection, reporter }: Pick<BackupOptions, 'source' | 'selection' | 'reporter'>,
+	{ source: root, selection, reporter, plan, selectsByAge }: ChangesOptions,
 	counts: Counts,
 	before: Before | null,
-): Generator<Change> {
+	digests: boolean,
+): Generator<Change | FolderEnd> {
 	const { dev: device } = statSync(sourcePath(root, Buffer.alloc(0)), { bigint: true });
+	const folders = digests && !selectsByAge ? new FolderDigests(seedOf(plan, device), before) : null;
 	return walk(
 		{
 			root,
@@ -24,5 +29,13 @@ export function changes(
 			skipped: (path) => reporter.note(`${shown(path)}: sockets are not backed up.`),
 		},
 		before,
+		folders,
 	);
+}
+
+type ChangesOptions = Pick<BackupOptions, 'source' | 'selection' | 'reporter' | 'plan' | 'selectsByAge'>;
+
+/** What is selected of a folder depends on these and on what lstat tells: rules may ask for what is on another file system. */
+function seedOf(plan: string, device: bigint): Buffer {
+	return createHash('sha256').update(`${device} ${plan}`).digest();
 }

@@ -8,7 +8,11 @@ import { type BackupReport, newCounts } from './report.js';
 export function wouldStore(options: BackupOptions, set: SetName, before: Before | null): BackupReport {
 	const counts = newCounts();
 	let touched = 0;
-	for (const change of changes(options, counts, before)) {
+	for (const change of changes(options, counts, before, true)) {
+		if (change.kind === 'folder') {
+			counts.entries += change.untold;
+			continue;
+		}
 		if (change.kind !== 'deleted') counts.entries++;
 		if (change.kind === 'touched') touched++;
 		if (change.kind === 'same' || change.kind === 'touched') continue;

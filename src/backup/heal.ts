@@ -6,7 +6,7 @@
 
 import type { BackupSet, Collection } from '../collection/backup-set.js';
 import { type SetName, segmentName } from '../collection/names.js';
-import { endRun, openRuns, type Run } from '../index/runs.js';
+import { dropRun, endRun, openRuns, type Run } from '../index/runs.js';
 import type { ObjectKey } from '../index/set-import.js';
 import { stampsName } from '../index/stamps.js';
 import { type SyncOptions, takeSegment } from '../index/sync.js';
@@ -58,7 +58,9 @@ export async function heal(
 			await target.delete(names);
 			reporter.note(`The run of ${date(set)} was interrupted: ${whatNow(kept.length, names.length)}.`);
 		}
-		if (resumption?.run !== run) await forget(context, set);
+		if (resumption?.run === run) continue;
+		if (committed && segmentReady) await finish(context, set);
+		else await forget(context, set);
 	}
 	return { changed: true, resumption };
 }
@@ -84,18 +86,28 @@ export async function publish(context: SyncOptions, set: SetName, key: ObjectKey
 	// Not needed any more, and maybe the room that the index needs.
 	await context.pending.delete([journalName(set)]);
 	await takeSegment(context, set.time, context.pending, name, key);
-	await forget(context, set);
+	await finish(context, set);
 }
 
-/** Nothing of a run needs healing any more. */
+/** A run has made its set, and nothing of it needs healing any more. */
+async function finish({ index, pending }: SyncOptions, set: SetName): Promise<void> {
+	await clear(pending, set);
+	endRun(index, set);
+}
+
+/** A run has made no set, and nothing of it needs healing any more. */
 export async function forget({ index, pending }: SyncOptions, set: SetName): Promise<void> {
+	await clear(pending, set);
+	dropRun(index, set);
+}
+
+async function clear(pending: Target, set: SetName): Promise<void> {
 	await pending.delete([
 		segmentName(set, 'gpg'),
 		segmentName(set, 'none'),
 		journalName(set),
 		stampsName(set.time),
 	]);
-	endRun(index, set);
 }
 
 async function copy(from: Target, to: Target, name: string): Promise<void> {

@@ -29,6 +29,8 @@ export interface BackupOptions {
 	 * excluded since is not in it.
 	 */
 	plan: string;
+	/** Whether the selection asks for ages, of which the plan does not have all: the same entry may be selected in one run only. */
+	selectsByAge: boolean;
 	/** Seconds. */
 	now: number;
 	reporter: Reporter;

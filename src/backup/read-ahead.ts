@@ -4,7 +4,7 @@
  */
 import { type ReadFile, readFiles, roomFor, type Seen } from '../rsync/read.js';
 import { READ_FLAGS, sourcePath } from '../source/source.js';
-import type { Change, Found } from '../source/walk.js';
+import type { Change, FolderEnd, Found } from '../source/walk.js';
 import { PIECE_LENGTH } from './pieces.js';
 
 /** Bytes of contents in a group: enough for the cost of a job, 20 µs, not to count. */
@@ -14,10 +14,11 @@ const GROUP_ENTRIES = 1024;
 /** Groups that are read while one is stored. */
 const AHEAD = 3;
 
-type Wanted = (change: Change) => change is Found;
+type Walked = Change | FolderEnd;
+type Wanted = (change: Walked) => change is Found;
 
 export interface Ready {
-	readonly change: Change;
+	readonly change: Walked;
 	/** null: whoever stores it reads it. Its content is good until the next group is asked for. */
 	readonly read: ReadFile | null;
 }
@@ -28,7 +29,7 @@ export interface Ready {
  * @throws what the walk throws
  */
 export async function* readAhead(
-	changes: Iterable<Change>,
+	changes: Iterable<Walked>,
 	root: Buffer,
 	isKept: (change: Change) => boolean,
 ): AsyncGenerator<Ready[], void> {
@@ -53,8 +54,8 @@ export async function* readAhead(
 	}
 }
 
-function* grouped(changes: Iterable<Change>, isWanted: Wanted): Generator<Change[], void> {
-	let group: Change[] = [];
+function* grouped(changes: Iterable<Walked>, isWanted: Wanted): Generator<Walked[], void> {
+	let group: Walked[] = [];
 	let room = GROUP_LENGTH;
 	for (const change of changes) {
 		const size = isWanted(change) ? roomFor(change.metadata.size) : 0;
@@ -70,7 +71,7 @@ function* grouped(changes: Iterable<Change>, isWanted: Wanted): Generator<Change
 }
 
 async function readGroup(
-	group: readonly Change[],
+	group: readonly Walked[],
 	root: Buffer,
 	output: Buffer,
 	isWanted: Wanted,
@@ -88,7 +89,7 @@ async function readGroup(
 }
 
 /** Small files that are new, or may be. */
-function isReadAhead(change: Change): change is Found {
+function isReadAhead(change: Walked): change is Found {
 	if (change.kind !== 'stored' && change.kind !== 'touched') return false;
 	return change.metadata.type === 'file' && change.metadata.size < PIECE_LENGTH;
 }

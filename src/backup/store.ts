@@ -6,6 +6,7 @@ import { closeSync } from 'node:fs';
 import type { FileChange } from '../collection/manifest.js';
 import type { Content } from '../content/content.js';
 import { DamageError, MissingObjectError, TsdupError } from '../errors.js';
+import type { FolderRecorder } from '../index/folders.js';
 import type { StampLearner } from '../index/stamps.js';
 import { deltaOf } from '../rsync/delta.js';
 import type { ReadFile } from '../rsync/read.js';
@@ -34,6 +35,8 @@ export interface StoreOptions {
 	content: Content;
 	reporter: Reporter;
 	counts: Counts;
+	/** Told of what was not stored as the walk saw it; null: nobody wants to know. */
+	folders: FolderRecorder | null;
 	/** What the target has already of the file that an interrupted run ended in. */
 	pieces: readonly StoredPiece[];
 }
@@ -41,7 +44,7 @@ export interface StoreOptions {
 export class Store {
 	readonly #options: StoreOptions;
 	/** Of the group at hand. */
-	readonly #deltas = new Map<Change, Promise<SmallDelta | null>>();
+	readonly #deltas = new Map<Ready['change'], Promise<SmallDelta | null>>();
 
 	constructor(options: StoreOptions) {
 		this.#options = options;
@@ -106,7 +109,7 @@ export class Store {
 	/** @returns whether the file was stored; if not, its state in the snapshot before stays */
 	async #storeFile(change: Found, read: ReadFile | null): Promise<boolean> {
 		const { path, metadata: seen, previous } = change;
-		const { writer, reporter, counts } = this.#options;
+		const { writer, counts } = this.#options;
 		if (read) {
 			const isFile = previous?.type === 'file';
 			const small = isFile ? await (this.#deltas.get(change) ?? this.#delta(previous.node, read)) : null;
@@ -130,7 +133,7 @@ export class Store {
 			if (stored.incomplete) {
 				this.#warn(path, `could only be read up to byte ${stored.metadata.size}`, stored.incomplete);
 			} else if (stored.metadata.size !== seen.size) {
-				reporter.note(`${shown(path)} changed while it was read; the next run stores it again.`);
+				this.#note(path, 'changed while it was read; the next run stores it again');
 			}
 			return true;
 		} catch (error) {
@@ -159,12 +162,12 @@ export class Store {
 	#open(path: Buffer): ReturnType<typeof openRegular> {
 		try {
 			const file = openRegular(sourcePath(this.#options.source, path));
-			if (!file) this.#options.reporter.note(`${shown(path)} was replaced while it was read.`);
+			if (!file) this.#note(path, 'was replaced while it was read');
 			return file;
 		} catch (error) {
 			const { code } = error as NodeJS.ErrnoException;
 			if (code === 'ENOENT' || code === 'ELOOP') {
-				this.#options.reporter.note(`${shown(path)} vanished, or was replaced, while it was read.`);
+				this.#note(path, 'vanished, or was replaced, while it was read');
 			} else {
 				this.#warn(path, 'cannot be read', error);
 			}
@@ -193,8 +196,14 @@ export class Store {
 		}
 	}
 
+	#note(path: Buffer, what: string): void {
+		this.#options.folders?.spoil(path);
+		this.#options.reporter.note(`${shown(path)} ${what}.`);
+	}
+
 	#warn(path: Buffer, what: string, error: unknown): void {
-		const { counts, reporter } = this.#options;
+		const { counts, folders, reporter } = this.#options;
+		folders?.spoil(path);
 		counts.warnings++;
 		reporter.warn(`${shown(path)} ${what}: ${reason(error)}`);
 	}

@@ -2,6 +2,7 @@
 import type { SetName } from '../collection/names.js';
 import type { Content } from '../content/content.js';
 import { LockError, TargetError } from '../errors.js';
+import { FolderRecorder, forgetFolders } from '../index/folders.js';
 import type { Index } from '../index/index.js';
 import { segmentReady } from '../index/runs.js';
 import type { ObjectKey } from '../index/set-import.js';
@@ -50,6 +51,9 @@ export async function writeSet(work: Work): Promise<BackupReport> {
 		...{ target, pending, encryptor, set, chain, source, volumeSize, checkpoints, kept },
 	});
 	const learner = before && new StampLearner(before.index, before.set);
+	forgetFolders(index, set.time);
+	// What an interrupted run has stored was not seen by this walk.
+	const folders = resumption ? null : new FolderRecorder(index, set.time, before?.set.time ?? null);
 	const store = new Store({
 		source,
 		writer,
@@ -58,26 +62,41 @@ export async function writeSet(work: Work): Promise<BackupReport> {
 		content,
 		reporter,
 		counts,
+		folders,
 		pieces: kept?.pieces ?? [],
 	});
-	const expected = expectedOf(index);
+	// Counted when somebody shows it, once.
+	let expected: Progress['expected'] | undefined;
 	let path: Buffer = Buffer.alloc(0);
 	// By the clock: one large file may take hours.
 	const ticking = setInterval(() => {
 		counts.bytesStored = writer.difftar.storedBytes;
-		reporter.progress({ path, full: set.kind === 'full', ...counts, expected });
+		reporter.progress({
+			path,
+			full: set.kind === 'full',
+			...counts,
+			get expected() {
+				expected = expected === undefined ? expectedOf(index) : expected;
+				return expected;
+			},
+		});
 	}, PROGRESS_INTERVAL);
 	try {
 		const isKept = (change: Change) => resumption?.holds(change.path) ?? false;
-		for await (const group of readAhead(changes(options, counts, before), source, isKept)) {
+		for await (const group of readAhead(changes(options, counts, before, folders !== null), source, isKept)) {
 			store.begin(group);
 			for (const { change, read } of group) {
-				path = change.path;
-				if (!(await resumption?.covers(change, writer, counts))) await store.store(change, read);
+				// A folder's end is behind all that is in it, and no place to be shown when that was told of.
+				if (change.kind !== 'folder' || change.untold > 0) path = change.path;
+				if (change.kind === 'folder') {
+					counts.entries += change.untold;
+					folders?.add(change.path, change.digest, change.files);
+				} else if (!(await resumption?.covers(change, writer, counts))) await store.store(change, read);
 			}
 		}
 		await resumption?.finish(writer, counts);
 		learner?.flush();
+		folders?.flush();
 		key = await writer.complete();
 		segmentReady(index, set, key);
 	} catch (error) {

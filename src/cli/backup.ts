@@ -105,6 +105,7 @@ async function backUp(conf: Conf, options: Options, output: Output): Promise<voi
 		volumeSize: parameters.volumeSize ?? VOLUME_SIZE,
 		dryRun: options.dryRun ?? false,
 		plan: planOf(conf.source, rules, access.protection),
+		selectsByAge: rules.some(({ kind }) => kind === 'older-than'),
 		now,
 		reporter: {
 			note: (message) => output.note(message),
@@ -139,7 +140,7 @@ async function backUp(conf: Conf, options: Options, output: Output): Promise<voi
 	});
 }
 
-/** What must not have changed for an interrupted run to be gone on with. The passphrase is checked by itself. */
+/** What must not have changed for an interrupted run to be gone on with, or a folder to be passed over. The passphrase is checked by itself. */
 function planOf(source: Buffer, rules: readonly Rule[], protection: Protection): string {
 	const recipients = protection.kind === 'keys' ? protection.recipients : [];
 	// A relative age is another time at each run, and the same to whoever wrote it.

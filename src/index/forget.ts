@@ -32,7 +32,7 @@ function cutAfter({ db }: Index, chain: number, after: number): void {
 	for (const table of ['frames', 'seek_points']) {
 		db.prepare(`DELETE FROM ${table} WHERE volume IN (${volumes})`).run(chain, after);
 	}
-	for (const table of ['volumes', 'foreign_objects', 'pieces']) {
+	for (const table of ['volumes', 'foreign_objects', 'pieces', 'folders']) {
 		db.prepare(`DELETE FROM ${table} WHERE set_time IN (${sets})`).run(chain, after);
 	}
 	db.prepare('DELETE FROM sets WHERE chain = ? AND time > ?').run(chain, after);

@@ -4,6 +4,7 @@
  * waits as ciphertext.
  */
 import type { SetName } from '../collection/names.js';
+import { forgetFolders } from './folders.js';
 import type { Index } from './index.js';
 import type { ObjectKey } from './set-import.js';
 
@@ -46,8 +47,15 @@ export function beginRemoval(index: Index, sets: readonly SetName[]): void {
 	})();
 }
 
+/** Its set is complete. */
 export function endRun(index: Index, set: SetName): void {
 	index.db.prepare('DELETE FROM runs WHERE time = ?').run(set.time);
+}
+
+/** It made no set. One of its name would be another run's, and have other folders. */
+export function dropRun(index: Index, set: SetName): void {
+	forgetFolders(index, set.time);
+	endRun(index, set);
 }
 
 export function openRuns(index: Index): Run[] {

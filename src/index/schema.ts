@@ -7,8 +7,8 @@ import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
 import { openSqlite } from './sqlite.js';
 
-/** Raise it whenever the tables below change. */
-const SCHEMA_VERSION = 8;
+/** Raise it whenever the tables below change, or what a selection or a digest of folders means. */
+const SCHEMA_VERSION = 9;
 
 /** Milliseconds to wait for another process that takes in a set. */
 const BUSY_TIMEOUT = 60_000;
@@ -124,6 +124,14 @@ CREATE TABLE versions (
 ) WITHOUT ROWID;
 CREATE INDEX versions_with_xattrs ON versions (node) WHERE xattrs IS NOT NULL;
 CREATE INDEX versions_by_link ON versions (hard_link, chain) WHERE hard_link IS NOT NULL;
+-- What a folder of the source was when a set was made: see folders.ts.
+CREATE TABLE folders (
+	set_time INTEGER NOT NULL,
+	path BLOB NOT NULL,            -- relative to the source
+	digest BLOB NOT NULL,
+	files INTEGER NOT NULL,        -- entries of the set directly in it that are no folders
+	PRIMARY KEY (set_time, path)
+) WITHOUT ROWID;
 -- A backup run that has begun and whose segment is not known to be on the target.
 CREATE TABLE runs (
 	time INTEGER PRIMARY KEY,

@@ -17,6 +17,11 @@ export function isFull(error: unknown): boolean {
 	return (error as { code?: string } | null)?.code === 'SQLITE_FULL';
 }
 
+/** Whether another process went on writing for longer than the timeout. */
+export function isBusy(error: unknown): boolean {
+	return (error as { code?: string } | null)?.code === 'SQLITE_BUSY';
+}
+
 /** @param timeout ms to wait for another process's lock */
 export function openSqlite(path: string, timeout: number): Database.Database {
 	const db = new Database(path, { timeout });

@@ -8,7 +8,7 @@ import { KeyError } from '../errors.js';
 import { loadOpenpgpJs } from './openpgp-js.js';
 import { AES_256, keyLength } from './session-key.js';
 import type { Signer } from './signer.js';
-import { newWrapping, type Wrapping, writeSkesk } from './skesk.js';
+import { newWrapping, writeSkesk } from './skesk.js';
 
 export interface Encryptor {
 	/** `header`: the packets that stand first in the message. `sessionKey`: 32 random bytes for AES-256. */
@@ -25,10 +25,12 @@ export interface Encryptor {
  */
 export function passphraseEncryptor(passphrase: string): Encryptor {
 	if (passphrase === '') throw new KeyError('An empty passphrase cannot encrypt: set GPG_PW in the profile.');
-	let wrapping: Promise<Wrapping> | undefined;
+	// Begun at once: whoever has this reads the target's listing and the index first, and proves the passphrase by another salt.
+	const wrapping = newWrapping(passphrase);
+	// When it fails, that is met by who wants it.
+	wrapping.catch(() => {});
 	return {
 		async newMessage() {
-			wrapping ??= newWrapping(passphrase);
 			const sessionKey = newSessionKey();
 			return { header: writeSkesk(await wrapping, { algorithm: AES_256, key: sessionKey }), sessionKey };
 		},

@@ -8,7 +8,7 @@ import type { BackupSet, Collection, ListedObject } from '../collection/backup-s
 import { type Part, parseName, segmentName, setKey } from '../collection/names.js';
 import { forgetAllBut } from '../index/forget.js';
 import type { Index } from '../index/index.js';
-import { beginRemoval, endRun, openRuns } from '../index/runs.js';
+import { beginRemoval, dropRun, endRun, openRuns } from '../index/runs.js';
 import { forgetVerified } from '../index/verified.js';
 import type { NameForms } from '../profile/name-forms.js';
 import { FolderTarget } from '../target/file.js';
@@ -72,6 +72,7 @@ export async function forgetRuns(
 		const there = left.get(setKey(set));
 		if (there && (!there.complete || (segmentReady && !there.segment))) continue;
 		await pending.delete([segmentName(set, 'gpg'), segmentName(set, 'none')]);
-		endRun(index, set);
+		if (there && segmentReady) endRun(index, set);
+		else dropRun(index, set);
 	}
 }

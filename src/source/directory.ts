@@ -28,8 +28,35 @@ export interface Facts {
 	readonly stamp: number;
 }
 
+/** What a digest is asked by. */
+export interface DigestOptions {
+	/** What it begins with. */
+	readonly seed: Buffer;
+	/** null: none that would be of use. */
+	readonly expected: Buffer | null;
+}
+
+export interface FolderListing {
+	/** In bytewise order of names. */
+	readonly entries: Iterable<{ name: Buffer; facts: Facts }>;
+	/**
+	 * SHA-256 of the seed and of all names with all that lstat tells of a change, the whole ctime included; null: not asked for, or
+	 * lstat refused some of them.
+	 */
+	readonly digest: Buffer | null;
+	/** Whether that is the expected one. `entries` has folders only then. */
+	readonly same: boolean;
+}
+
+interface NativeListing {
+	names: Buffer;
+	facts: Float64Array;
+	digest: Buffer | null;
+	same: boolean;
+}
+
 interface Native {
-	list(path: Buffer, flags: number): { names: Buffer; facts: Float64Array };
+	list(path: Buffer, flags: number, seed: Buffer | null, expected: Buffer | null): NativeListing;
 }
 
 const NUL = Buffer.alloc(1);
@@ -39,11 +66,15 @@ let native: Native | undefined;
 
 /**
  * @param flags for open(2)
- * @returns what is in the folder, in bytewise order of names
+ * @param digest null: none is made
  * @throws the system's error, with its `code`
  */
-export function* listFacts(path: Buffer, flags: number): Generator<{ name: Buffer; facts: Facts }, void> {
-	const { names, facts } = list(path, flags);
+export function listFacts(path: Buffer, flags: number, digest: DigestOptions | null): FolderListing {
+	const { names, facts, ...rest } = list(path, flags, digest);
+	return { entries: entriesOf(names, facts), ...rest };
+}
+
+function* entriesOf(names: Buffer, facts: Float64Array): Generator<{ name: Buffer; facts: Facts }, void> {
 	let start = 0;
 	for (let at = 0; at < facts.length; at += NUMBERS) {
 		const end = names.indexOf(0, start);
@@ -70,10 +101,10 @@ function factsAt(facts: Float64Array, at: number): Facts {
 	};
 }
 
-function list(path: Buffer, flags: number): { names: Buffer; facts: Float64Array } {
+function list(path: Buffer, flags: number, digest: DigestOptions | null): NativeListing {
 	native ??= loadAddon('directory', 'libstdc++6') as Native;
 	try {
-		return native.list(Buffer.concat([path, NUL]), flags);
+		return native.list(Buffer.concat([path, NUL]), flags, digest?.seed ?? null, digest?.expected ?? null);
 	} catch (error) {
 		const { errno } = error as NodeJS.ErrnoException;
 		if (errno === undefined) throw error;

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import type { EntryType, Metadata } from '../index/entry.js';
 import { firstHole } from '../posix/calls.js';
-import { type Facts, listFacts } from './directory.js';
+import { type DigestOptions, type Facts, type FolderListing, listFacts } from './directory.js';
 
 const NONE = Buffer.alloc(0);
 
@@ -44,9 +44,19 @@ export interface Listed {
 	metadata(): SourceMetadata | null;
 }
 
-/** What is in a directory, in bytewise order of names. @throws the system's error */
-export function* listDirectory(path: Buffer): Generator<Listed, void> {
-	for (const { name, facts } of listFacts(path, READ_FLAGS)) {
+export interface Listing extends Omit<FolderListing, 'entries'> {
+	/** In bytewise order of names. */
+	readonly entries: Iterable<Listed>;
+}
+
+/** What is in a directory. @throws the system's error */
+export function listDirectory(path: Buffer, digest: DigestOptions | null): Listing {
+	const { entries, ...rest } = listFacts(path, READ_FLAGS, digest);
+	return { entries: listed(path, entries), ...rest };
+}
+
+function* listed(path: Buffer, entries: FolderListing['entries']): Generator<Listed, void> {
+	for (const { name, facts } of entries) {
 		// What is a link, and what could not be looked at, is looked at by itself.
 		const plain = facts.mode !== 0 && (facts.mode & constants.S_IFMT) !== constants.S_IFLNK;
 		yield { name, metadata: () => (plain ? toMetadata(facts, null) : readMetadata(childPath(path, name))) };

@@ -1,15 +1,16 @@
 /**
  * What differs between the source and the snapshot before: a walk of both side by side, in tuple order of paths (the
- * order of duplicity's format). Memory holds the directories on the way down only.
+ * order of duplicity's format). Memory holds the directories on the way down only. Where a directory's digest is the one that it
+ * had, its files are passed over, and of the snapshot before only what is looked for below it is read.
  */
 import type { FormerEntry, Metadata, SnapshotSet } from '../index/entry.js';
+import type { FolderDigest, FolderDigests } from '../index/folders.js';
 import { type Index, PAGE } from '../index/index.js';
-import type { Selection, SelectionEntry } from '../profile/selection.js';
+import { isSelected, type Selecting } from './selected.js';
 import {
 	childPath,
-	exists,
-	isTsdupMount,
 	type Listed,
+	type Listing,
 	listDirectory,
 	readMetadata,
 	type SourceMetadata,
@@ -28,14 +29,19 @@ export type Change =
 /** What is there now, and is to be looked at. */
 export type Found = Extract<Change, { kind: 'stored' | 'touched' }>;
 
-export interface WalkSource {
-	readonly root: Buffer;
-	/** Whether a path relative to the root is backed up. 'scan': a directory that is if something inside is. */
-	readonly selection: Pick<Selection, 'select'>;
-	/** Number of the file system that the root is on. */
-	readonly device: bigint;
-	/** Told of what could not be read: it keeps its state in the snapshot before. */
-	unreadable(path: Buffer, error: unknown): void;
+/** A directory is through: all that is directly in it has been told of, but for what is as before. */
+export interface FolderEnd {
+	readonly kind: 'folder';
+	readonly path: Buffer;
+	/** null: none can stand for it, because something in it has to be looked at in every run. */
+	readonly digest: Buffer | null;
+	/** Selected entries directly in it that are no directories. */
+	readonly files: number;
+	/** Entries that are as before and have not been told of: these files, and maybe the directory itself. */
+	readonly untold: number;
+}
+
+export interface WalkSource extends Selecting {
 	/** Told of what a backup has no place for. */
 	skipped(path: Buffer): void;
 }
@@ -45,138 +51,204 @@ export interface Before {
 	readonly set: SnapshotSet;
 }
 
-/** @param before null for a full backup. @throws the system's error when the root itself cannot be read */
-export function* walk(source: WalkSource, before: Before | null): Generator<Change> {
-	const path = Buffer.alloc(0);
-	const metadata = readMetadata(sourcePath(source.root, path));
-	if (!metadata) return;
-	const previous = before?.index.root(before.set) ?? null;
-	yield* present(source, before, path, metadata, previous);
-}
-
-function* present(
+/**
+ * @param before null for a full backup
+ * @param folders null: everything is looked at, and no digests are made
+ * @throws the system's error when the root itself cannot be read
+ */
+export function walk(source: WalkSource, before: Before | null): Generator<Change>;
+export function walk(
 	source: WalkSource,
 	before: Before | null,
-	path: Buffer,
-	metadata: SourceMetadata,
-	previous: FormerEntry | null,
-): Generator<Change> {
-	if (!previous || !isSame(previous, metadata)) yield { kind: 'stored', path, metadata, previous };
-	else if (previous.stamp === metadata.stamp) yield { kind: 'same', path, previous, learned: null };
-	else if (previous.stamp === null) yield { kind: 'same', path, previous, learned: metadata.stamp };
-	else yield { kind: 'touched', path, metadata, previous };
-	const former = before && previous?.type === 'dir' ? listFormer(before, previous.node) : NOTHING;
-	if (metadata.type === 'dir') {
-		yield* children(source, before, path, former[Symbol.iterator]());
-	} else {
-		for (const entry of former) yield* gone(before, childPath(path, entry.name), entry);
-	}
-}
-
-/** A directory's entries in the snapshot before, a page at a time: there may be a million. */
-function* listFormer({ index, set }: Before, directory: number): Generator<FormerEntry, void> {
-	for (let after = Buffer.alloc(0); ; ) {
-		const page = index.listAfter(set, directory, after);
-		yield* page;
-		if (page.length < PAGE) return;
-		after = Buffer.from((page.at(-1) as FormerEntry).name);
-	}
-}
-
-const NOTHING: Iterable<FormerEntry> = [];
-
-/** A directory's children, now and before, merged by name. */
-function* children(
+	folders: FolderDigests | null,
+): Generator<Change | FolderEnd>;
+export function walk(
 	source: WalkSource,
 	before: Before | null,
-	parent: Buffer,
-	former: Iterator<FormerEntry>,
-): Generator<Change> {
-	const listed = listDirectory(sourcePath(source.root, parent));
-	let now: IteratorResult<Listed, void>;
-	try {
-		now = listed.next();
-	} catch (error) {
-		source.unreadable(parent, error);
-		return;
+	folders: FolderDigests | null = null,
+): Generator<Change | FolderEnd> {
+	return new Walk(source, before, folders).run();
+}
+
+type Told = Generator<Change | FolderEnd, void>;
+
+/** `known`: what is known of a directory whose digest is as it was; null: that cannot be said of it. */
+type Looked = Listing & { readonly known: FolderDigest | null };
+
+class Walk {
+	readonly #source: WalkSource;
+	readonly #before: Before | null;
+	readonly #folders: FolderDigests | null;
+
+	constructor(source: WalkSource, before: Before | null, folders: FolderDigests | null) {
+		this.#source = source;
+		this.#before = before;
+		this.#folders = folders;
 	}
-	let then = former.next();
-	for (; !now.done; now = listed.next()) {
-		const { name } = now.value;
-		for (; !then.done && Buffer.compare(then.value.name, name) < 0; then = former.next()) {
-			yield* gone(before, childPath(parent, then.value.name), then.value);
+
+	*run(): Told {
+		const path = Buffer.alloc(0);
+		const metadata = readMetadata(this.#absolute(path));
+		if (!metadata) return;
+		const previous = this.#before?.index.root(this.#before.set) ?? null;
+		yield* this.#present(path, metadata, previous);
+	}
+
+	/** @param looked at a directory already; null: it could not be read. */
+	*#present(
+		path: Buffer,
+		metadata: SourceMetadata,
+		previous: FormerEntry | null,
+		looked?: Looked | null,
+	): Told {
+		if (!previous || !isSame(previous, metadata)) yield { kind: 'stored', path, metadata, previous };
+		else if (previous.stamp === metadata.stamp) yield { kind: 'same', path, previous, learned: null };
+		else if (previous.stamp === null) yield { kind: 'same', path, previous, learned: metadata.stamp };
+		else yield { kind: 'touched', path, metadata, previous };
+		const former = previous?.type === 'dir' ? previous : null;
+		if (metadata.type !== 'dir') {
+			yield* this.#goneIn(path, former);
+			return;
 		}
-		const previous = !then.done && then.value.name.equals(name) ? then.value : null;
-		if (previous) then = former.next();
-		yield* child(source, before, childPath(parent, name), now.value, previous);
+		const listing = looked === undefined ? this.#look(path, former !== null) : looked;
+		if (listing?.known) yield* this.#passedOver(path, listing, listing.known, () => former, 0);
+		else if (listing) yield* this.#compared(path, listing, this.#listFormer(former));
 	}
-	for (; !then.done; then = former.next()) {
-		yield* gone(before, childPath(parent, then.value.name), then.value);
+
+	/** @param isOld whether the snapshot before may have it as a directory. @returns null when it cannot be read, which is told */
+	#look(path: Buffer, isOld: boolean): Looked | null {
+		const folders = this.#folders;
+		const known = isOld ? (folders?.find(path) ?? null) : null;
+		const digest = folders && { seed: folders.seed, expected: known?.digest ?? null };
+		try {
+			const listing = listDirectory(this.#absolute(path), digest);
+			return { ...listing, known: listing.same ? known : null };
+		} catch (error) {
+			this.#source.unreadable(path, error);
+			return null;
+		}
+	}
+
+	/**
+	 * A directory whose files are as before; of its subdirectories that is not known, but of all that lstat tells of them.
+	 * @param former the directory in the snapshot before
+	 * @param itself 1 when nothing was told of the directory itself; else 0
+	 */
+	*#passedOver(
+		parent: Buffer,
+		{ entries, digest }: Listing,
+		{ files }: FolderDigest,
+		former: () => FormerEntry | null,
+		itself: number,
+	): Told {
+		for (const { name, metadata } of entries) {
+			const path = childPath(parent, name);
+			const found = metadata() as SourceMetadata;
+			const previous = once(() => this.#lookup(former(), name));
+			if (isSelected(this.#source, path, found)) {
+				const looked = this.#look(path, true);
+				if (looked?.known) yield* this.#passedOver(path, looked, looked.known, previous, 1);
+				else yield* this.#present(path, found, previous(), looked);
+			} else {
+				// What is deep inside may decide on a directory that lstat shows as it was.
+				const entry = previous();
+				if (entry) yield* this.#gone(path, entry);
+			}
+		}
+		yield { kind: 'folder', path: parent, digest, files, untold: files + itself };
+	}
+
+	/** A directory's children, now and before, merged by name. */
+	*#compared(parent: Buffer, { entries, digest }: Listing, former: Iterator<FormerEntry>): Told {
+		let files: number | null = 0;
+		let then = former.next();
+		for (const listed of entries) {
+			const { name } = listed;
+			for (; !then.done && Buffer.compare(then.value.name, name) < 0; then = former.next()) {
+				yield* this.#gone(childPath(parent, then.value.name), then.value);
+			}
+			const previous = !then.done && then.value.name.equals(name) ? then.value : null;
+			if (previous) then = former.next();
+			const counted: number | null = yield* this.#child(childPath(parent, name), listed, previous);
+			files = files === null || counted === null ? null : files + counted;
+		}
+		for (; !then.done; then = former.next()) {
+			yield* this.#gone(childPath(parent, then.value.name), then.value);
+		}
+		if (!this.#folders) return;
+		yield {
+			kind: 'folder',
+			path: parent,
+			digest: files === null ? null : digest,
+			files: files ?? 0,
+			untold: 0,
+		};
+	}
+
+	/** @returns how many files it is of those that a digest stands for; null: none can, because it has to be looked at in every run */
+	*#child(
+		path: Buffer,
+		listed: Listed,
+		previous: FormerEntry | null,
+	): Generator<Change | FolderEnd, number | null> {
+		let metadata: SourceMetadata | null;
+		try {
+			metadata = listed.metadata();
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+				if (previous) yield* this.#gone(path, previous);
+			} else {
+				this.#source.unreadable(path, error);
+			}
+			return null;
+		}
+		if (!metadata) this.#source.skipped(path);
+		else if (isSelected(this.#source, path, metadata)) {
+			yield* this.#present(path, metadata, previous);
+			return metadata.type === 'dir' ? 0 : 1;
+		}
+		if (previous) yield* this.#gone(path, previous);
+		return metadata ? 0 : null;
+	}
+
+	/** A path that is not there any more, and all that was below it. */
+	*#gone(path: Buffer, entry: FormerEntry): Told {
+		yield { kind: 'deleted', path, previous: entry };
+		if (entry.type === 'dir') yield* this.#goneIn(path, entry);
+	}
+
+	*#goneIn(path: Buffer, directory: FormerEntry | null): Told {
+		for (const below of this.#listFormer(directory)) yield* this.#gone(childPath(path, below.name), below);
+	}
+
+	/** A directory's entries in the snapshot before, a page at a time: there may be a million. */
+	*#listFormer(directory: FormerEntry | null): Generator<FormerEntry, void> {
+		if (!this.#before || !directory) return;
+		const { index, set } = this.#before;
+		for (let after = Buffer.alloc(0); ; ) {
+			const page = index.listAfter(set, directory.node, after);
+			yield* page;
+			if (page.length < PAGE) return;
+			after = Buffer.from((page.at(-1) as FormerEntry).name);
+		}
+	}
+
+	#lookup(directory: FormerEntry | null, name: Buffer): FormerEntry | null {
+		if (!this.#before || directory?.type !== 'dir') return null;
+		return this.#before.index.lookup(this.#before.set, directory.node, name) ?? null;
+	}
+
+	#absolute(path: Buffer): Buffer {
+		return sourcePath(this.#source.root, path);
 	}
 }
 
-function* child(
-	source: WalkSource,
-	before: Before | null,
-	path: Buffer,
-	listed: Listed,
-	previous: FormerEntry | null,
-): Generator<Change> {
-	let metadata: SourceMetadata | null;
-	try {
-		metadata = listed.metadata();
-	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-			if (previous) yield* gone(before, path, previous);
-		} else {
-			source.unreadable(path, error);
-		}
-		return;
-	}
-	if (!metadata) source.skipped(path);
-	else if (isSelected(source, path, metadata)) {
-		yield* present(source, before, path, metadata, previous);
-		return;
-	}
-	if (previous) yield* gone(before, path, previous);
-}
-
-/** A directory that is only scanned counts when anything inside it does. */
-function isSelected(source: WalkSource, path: Buffer, metadata: SourceMetadata): boolean {
-	if (metadata.device !== Number(source.device) && isTsdupMount(metadata.device)) return false;
-	const verdict = source.selection.select(path, facts(source, path, metadata));
-	if (verdict !== 'scan') return verdict === 'include';
-	try {
-		for (const { name, metadata } of listDirectory(sourcePath(source.root, path))) {
-			const found = metadata();
-			if (found !== null && isSelected(source, childPath(path, name), found)) return true;
-		}
-		return false;
-	} catch (error) {
-		source.unreadable(path, error);
-		return false;
-	}
-}
-
-function facts(source: WalkSource, path: Buffer, { type, device, mtime }: SourceMetadata): SelectionEntry {
-	return {
-		isDirectory: type === 'dir',
-		isFile: type === 'file',
-		mtime,
-		isDevice: type === 'chardev' || type === 'blockdev',
-		onOtherFilesystem: device !== Number(source.device),
-		contains: (name) => exists(sourcePath(source.root, childPath(path, name))),
+function once<T>(find: () => T): () => T {
+	let found: { readonly value: T } | null = null;
+	return () => {
+		found ??= { value: find() };
+		return found.value;
 	};
-}
-
-/** A path that is not there any more, and all that was below it. */
-function* gone(before: Before | null, path: Buffer, entry: FormerEntry): Generator<Change> {
-	yield { kind: 'deleted', path, previous: entry };
-	if (before && entry.type === 'dir') {
-		for (const below of listFormer(before, entry.node)) {
-			yield* gone(before, childPath(path, below.name), below);
-		}
-	}
 }
 
 function isSame(before: FormerEntry, now: Metadata): boolean {
