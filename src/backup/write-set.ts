@@ -46,14 +46,14 @@ export async function writeSet(work: Work): Promise<BackupReport> {
 	const { index, pending } = context;
 	const chain = before?.set.chain ?? set.time;
 	const kept = resumption?.kept ?? null;
+	forgetFolders(index, set.time);
+	// What an interrupted run has stored was not seen by this walk.
+	const folders = resumption ? null : new FolderRecorder(index, set.time, before?.set.time ?? null);
 	let key: ObjectKey | null = null;
 	const writer = new SetWriter({
 		...{ target, pending, encryptor, set, chain, source, volumeSize, checkpoints, kept },
 	});
 	const learner = before && new StampLearner(before.index, before.set);
-	forgetFolders(index, set.time);
-	// What an interrupted run has stored was not seen by this walk.
-	const folders = resumption ? null : new FolderRecorder(index, set.time, before?.set.time ?? null);
 	const store = new Store({
 		source,
 		writer,

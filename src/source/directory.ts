@@ -1,6 +1,6 @@
 /**
  * Lists folders of the source with what lstat tells of each name, in one native call (native/directory.cc): three times as fast as
- * Node's calls, of which each name needs one.
+ * Node's calls, of which each name needs one. A digest of all of it tells in 32 bytes whether a folder is as it was.
  */
 import { getSystemErrorName } from 'node:util';
 import { loadAddon } from '../addon.js';
