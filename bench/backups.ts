@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { requireSame, sizeOf } from './folder.js';
 import { type Command, measure, run } from './run.js';
 import type { CaseName, Sample } from './samples.js';
-import type { Tool } from './tools/tool.js';
+import { canMount, type Tool } from './tools/tool.js';
 import { edit, type Size, type Tree } from './tree.js';
 
 /** Set times in duplicity's format are whole seconds, and each backup needs its own. */
@@ -50,7 +50,7 @@ async function backup(tool: Tool, label: string): Promise<Sample['figures']> {
 }
 
 /** Both a file of the full backup and one that was edited must be right; the time is that of the first. */
-async function fetch(tool: Tool, { tree, scratch }: Round): Promise<Sample['figures']> {
+async function fetch(tool: Tool, { tree, scratch, number, record }: Round): Promise<Sample['figures']> {
 	await settle();
 	const one = async (path: string, name: string) => {
 		const destination = join(scratch, `${tool.name}-${name}`);
@@ -61,6 +61,9 @@ async function fetch(tool: Tool, { tree, scratch }: Round): Promise<Sample['figu
 	};
 	const cost = await one(tree.untouched.path, 'untouched');
 	await one(tree.edited.path, 'edited');
+	// What a mount is compared with, where there is none.
+	const { seconds } = cost;
+	if (!canMount(tool)) record({ caseName: 'freshCat', tool: tool.name, round: number, figures: { seconds } });
 	return cost;
 }
 

@@ -34,7 +34,11 @@ async function measureMount(round: Round, tool: MountingTool): Promise<void> {
 		note(round, tool, 'findWarm', await find(round, tool));
 		return ready;
 	});
-	if (tool instanceof Tsdup) note(round, tool, 'mount', ready);
+	if (tool instanceof Tsdup) {
+		note(round, tool, 'mount', ready);
+		const file = join(tool.newest, tree.untouched.path);
+		await mounted(tool, async () => note(round, tool, 'freshCat', await timed(() => run('cat', [file]))));
+	}
 	// What each of these reads was read by none before.
 	await mounted(tool, async () => note(round, tool, 'image', await readImage(tree, tool)));
 	const at = join(tool.newest, SOURCES);

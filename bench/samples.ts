@@ -22,6 +22,7 @@ export const CASES = {
 	fetch: 'One small file, by command, with empty caches',
 	cat: 'One small file, `mount` and `cat`, with empty caches',
 	mount: '`mount` until it can be listed, index at hand',
+	freshCat: 'One small file by `cat` from a fresh mount; by command, with empty caches',
 	findCold: '`find -type f -size +100k` on a fresh mount',
 	findWarm: 'the same `find` again',
 	image: 'The large image, read through a fresh mount',
