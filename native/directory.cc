@@ -1,10 +1,11 @@
 // Lists a folder for src/source/: names and what lstat tells of each, in one call instead of one for each name.
 //
 // Exports list(path: Buffer, flags: number, seed: Buffer | null, expected: Buffer | null)
-//   -> { names: Buffer, facts: Float64Array, digest: Buffer | null, same: boolean }, on the caller's thread.
+//   -> { names: Buffer, facts: Float64Array, digest: Buffer | null, lost: number }, on the caller's thread.
 // The path ends in a NUL; flags are for open(2). names: in bytewise order, each ended by a NUL. facts: for each name kFacts
-// numbers, in the order of Facts below. digest: SHA-256 of the seed and of all names with all that tells of a change; null
-// without a seed, and when lstat refused any of them. same: it is the expected one; names and facts are then those of folders only.
+// numbers, in the order of Facts below. digest: of each name, in this order, kDigest bytes of the SHA-256 of the seed, the name and
+// all that tells of a change; null without a seed, and when lstat refused any of them. expected: one of an earlier call. Names that are in it
+// as they are now are left out, but for folders; lost is how many of its names are not there any more, or not as they were.
 // Throws an Error whose `errno` is the system's when the folder cannot be read.
 
 #include <dirent.h>
@@ -31,6 +32,8 @@ namespace {
 // All zero when lstat refused: whoever wants to know why asks again.
 struct Facts {
   double mode, uid, gid, size, seconds, nanoseconds, device, major, minor, names, file, stamp;
+  // 1: in the expected digest, as it is now; else 0.
+  double known;
 };
 constexpr size_t kFacts = sizeof(Facts) / sizeof(double);
 
@@ -57,22 +60,27 @@ std::array<uint64_t, 12> Telling(const struct stat& found) {
           number(found.st_mtim.tv_sec), number(found.st_mtim.tv_nsec), number(found.st_ctim.tv_sec), number(found.st_ctim.tv_nsec)};
 }
 
-// Of a folder's names and what lstat tells of them, in order.
-class Digest {
- public:
-  explicit Digest(const Napi::Buffer<uint8_t>& seed) : hash_(NewHash(EVP_sha256())) { Add(seed.Data(), seed.Length()); }
-  void Entry(const std::string& name, const struct stat& found) {
-    const auto telling = Telling(found);
-    Add(name.c_str(), name.size() + 1);
-    Add(telling.data(), sizeof telling);
-  }
-  std::vector<uint8_t> Finished() { return Finish(hash_.get()); }
+// Of an entry. A stamp has no more: among the few that a folder's are compared with, two are never the same by chance.
+using EntryDigest = uint64_t;
+constexpr size_t kDigest = sizeof(EntryDigest);
 
- private:
-  void Add(const void* bytes, size_t length) { CheckOpenSsl(EVP_DigestUpdate(hash_.get(), bytes, length)); }
+EntryDigest DigestOf(const Napi::Buffer<uint8_t>& seed, const std::string& name, const struct stat& found) {
+  const auto telling = Telling(found);
+  const HashContext hash = NewHash(EVP_sha256());
+  CheckOpenSsl(EVP_DigestUpdate(hash.get(), seed.Data(), seed.Length()));
+  CheckOpenSsl(EVP_DigestUpdate(hash.get(), name.c_str(), name.size() + 1));
+  CheckOpenSsl(EVP_DigestUpdate(hash.get(), telling.data(), sizeof telling));
+  EntryDigest digest;
+  std::memcpy(&digest, Finish(hash.get()).data(), kDigest);
+  return digest;
+}
 
-  HashContext hash_;
-};
+std::vector<EntryDigest> Sorted(const Napi::Buffer<uint8_t>& expected) {
+  std::vector<EntryDigest> digests(expected.Length() / kDigest);
+  std::memcpy(digests.data(), expected.Data(), digests.size() * kDigest);
+  std::sort(digests.begin(), digests.end());
+  return digests;
+}
 
 Facts ToFacts(const struct stat& found) {
   return {static_cast<double>(found.st_mode),           static_cast<double>(found.st_uid),
@@ -80,7 +88,8 @@ Facts ToFacts(const struct stat& found) {
           static_cast<double>(found.st_mtim.tv_sec),    static_cast<double>(found.st_mtim.tv_nsec),
           static_cast<double>(found.st_dev),            static_cast<double>(major(found.st_rdev)),
           static_cast<double>(minor(found.st_rdev)),    static_cast<double>(found.st_nlink),
-          FileNumber(found),                            Stamp(found)};
+          FileNumber(found),                            Stamp(found),
+          0};
 }
 
 struct CloseFolder {
@@ -118,36 +127,35 @@ Napi::Value ListUnguarded(const Napi::CallbackInfo& info) {
   // Bytewise, as unsigned numbers: std::string compares so.
   std::sort(names.begin(), names.end());
   std::vector<Facts> found(names.size());
-  auto digest = info[2].IsNull() ? nullptr : std::make_unique<Digest>(info[2].As<Napi::Buffer<uint8_t>>());
+  std::vector<EntryDigest> digests;
+  bool whole = info[2].IsBuffer();
   for (size_t i = 0; i < names.size(); i++) {
     struct stat stat;
     if (fstatat(fd, names[i].c_str(), &stat, AT_SYMLINK_NOFOLLOW) == 0) {
       found[i] = ToFacts(stat);
-      if (digest) digest->Entry(names[i], stat);
+      if (whole) digests.push_back(DigestOf(info[2].As<Napi::Buffer<uint8_t>>(), names[i], stat));
     } else {
-      digest.reset();
+      whole = false;
     }
   }
-  auto result = Napi::Object::New(env);
-  bool same = false;
-  if (digest) {
-    const std::vector<uint8_t> bytes = digest->Finished();
-    result.Set("digest", Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size()));
-    if (info[3].IsBuffer()) {
-      const auto expected = info[3].As<Napi::Buffer<uint8_t>>();
-      same = std::equal(bytes.begin(), bytes.end(), expected.Data(), expected.Data() + expected.Length());
-    }
-  } else {
-    result.Set("digest", env.Null());
-  }
-  result.Set("same", Napi::Boolean::New(env, same));
+  const auto expected = whole && info[3].IsBuffer() ? Sorted(info[3].As<Napi::Buffer<uint8_t>>()) : std::vector<EntryDigest>();
+  size_t lost = expected.size();
   std::string joined;
   std::vector<Facts> told;
   for (size_t i = 0; i < names.size(); i++) {
-    if (same && !S_ISDIR(static_cast<mode_t>(found[i].mode))) continue;
+    const bool known = whole && std::binary_search(expected.begin(), expected.end(), digests[i]);
+    if (known) {
+      found[i].known = 1;
+      lost--;
+      if (!S_ISDIR(static_cast<mode_t>(found[i].mode))) continue;
+    }
     joined.append(names[i]).push_back('\0');
     told.push_back(found[i]);
   }
+  auto result = Napi::Object::New(env);
+  const auto bytes = reinterpret_cast<const uint8_t*>(digests.data());
+  result.Set("digest", whole ? Napi::Buffer<uint8_t>::Copy(env, bytes, digests.size() * kDigest) : env.Null());
+  result.Set("lost", Napi::Number::New(env, static_cast<double>(lost)));
   auto facts = Napi::Float64Array::New(env, told.size() * kFacts);
   std::copy(told.begin(), told.end(), reinterpret_cast<Facts*>(facts.Data()));
   result.Set("names", Napi::Buffer<char>::Copy(env, joined.data(), joined.size()));

@@ -1,6 +1,6 @@
 /**
- * Digests of the source's folders: of each, when a set was made, one of all its names with what lstat told of them (see
- * source/directory.ts). Where it is the same again, the folder's files are as that set shows them, so neither they nor their rows
+ * Digests of the source's folders: of each, when a set was made, a few bytes for each name and what lstat told of it (see
+ * source/directory.ts). Files of which they are the same again are as that set shows them, so neither they nor their rows
  * are looked at. A digest counts only in the increment on its own set. It is but a cache: whatever is not there costs time only.
  */
 import type { SnapshotSet } from './entry.js';
@@ -8,6 +8,7 @@ import type { Index } from './index.js';
 import { isBusy, isFull } from './sqlite.js';
 
 export interface FolderDigest {
+	/** See FolderListing. */
 	readonly digest: Buffer;
 	/** Entries of the set that lie directly in the folder and are no folders. */
 	readonly files: number;
@@ -37,7 +38,8 @@ export class FolderDigests {
 	}
 }
 
-/** Folders that are written at a time. */
+/** Bytes of digests, and folders, that are written at a time. */
+const BATCH_LENGTH = 4 << 20;
 const BATCH = 8192;
 
 /** Takes down the digests of a set that is being made. */
@@ -47,6 +49,7 @@ export class FolderRecorder {
 	/** Folders that are not through yet, one character per byte, in which something was not stored as it was seen. */
 	readonly #spoilt = new Set<string>();
 	#waiting: (FolderDigest & { path: Buffer })[] = [];
+	#length = 0;
 	#usable = true;
 
 	/** @param base time of the set that the new one builds on; null: none */
@@ -66,12 +69,14 @@ export class FolderRecorder {
 	add(path: Buffer, digest: Buffer | null, files: number): void {
 		const isSpoilt = this.#spoilt.size > 0 && this.#spoilt.delete(path.toString('latin1'));
 		if (isSpoilt || !digest || !this.#usable) return;
-		if (this.#waiting.push({ path, digest, files }) === BATCH) this.flush();
+		this.#length += digest.length;
+		if (this.#waiting.push({ path, digest, files }) === BATCH || this.#length > BATCH_LENGTH) this.flush();
 	}
 
 	flush(): void {
 		const waiting = this.#waiting;
 		this.#waiting = [];
+		this.#length = 0;
 		if (!this.#usable || waiting.length === 0) return;
 		const { db } = this.#index;
 		const insert = db.prepare('INSERT OR REPLACE INTO folders VALUES (?, ?, ?, ?)');

@@ -1,6 +1,6 @@
 /**
  * Lists folders of the source with what lstat tells of each name, in one native call (native/directory.cc): three times as fast as
- * Node's calls, of which each name needs one. A digest of all of it tells in 32 bytes whether a folder is as it was.
+ * Node's calls, of which each name needs one. A digest of it tells later which entries are as they were.
  */
 import { getSystemErrorName } from 'node:util';
 import { loadAddon } from '../addon.js';
@@ -30,29 +30,37 @@ export interface Facts {
 
 /** What a digest is asked by. */
 export interface DigestOptions {
-	/** What it begins with. */
+	/** What the digest of each entry begins with. */
 	readonly seed: Buffer;
 	/** null: none that would be of use. */
 	readonly expected: Buffer | null;
 }
 
+export interface FolderEntry {
+	readonly name: Buffer;
+	readonly facts: Facts;
+	/** It is in the expected digest, as it is now. */
+	readonly known: boolean;
+}
+
 export interface FolderListing {
 	/** In bytewise order of names. */
-	readonly entries: Iterable<{ name: Buffer; facts: Facts }>;
+	/** All that are not known, and folders. */
+	readonly entries: Iterable<FolderEntry>;
 	/**
-	 * SHA-256 of the seed and of all names with all that lstat tells of a change, the whole ctime included; null: not asked for, or
-	 * lstat refused some of them.
+	 * Of each name in the folder 8 bytes of the SHA-256 of the seed, the name and all that lstat tells of a change, the whole ctime
+	 * included; null: not asked for, or lstat refused some of them.
 	 */
 	readonly digest: Buffer | null;
-	/** Whether that is the expected one. `entries` has folders only then. */
-	readonly same: boolean;
+	/** How many names of the expected digest are not there any more, or not as they were. */
+	readonly lost: number;
 }
 
 interface NativeListing {
 	names: Buffer;
 	facts: Float64Array;
 	digest: Buffer | null;
-	same: boolean;
+	lost: number;
 }
 
 interface Native {
@@ -60,7 +68,9 @@ interface Native {
 }
 
 const NUL = Buffer.alloc(1);
-const NUMBERS = 12;
+const NUMBERS = 13;
+/** Among them. */
+const KNOWN = 12;
 
 let native: Native | undefined;
 
@@ -74,11 +84,12 @@ export function listFacts(path: Buffer, flags: number, digest: DigestOptions | n
 	return { entries: entriesOf(names, facts), ...rest };
 }
 
-function* entriesOf(names: Buffer, facts: Float64Array): Generator<{ name: Buffer; facts: Facts }, void> {
+function* entriesOf(names: Buffer, facts: Float64Array): Generator<FolderEntry, void> {
 	let start = 0;
 	for (let at = 0; at < facts.length; at += NUMBERS) {
 		const end = names.indexOf(0, start);
-		yield { name: names.subarray(start, end), facts: factsAt(facts, at) };
+		const known = facts[at + KNOWN] === 1;
+		yield { name: names.subarray(start, end), facts: factsAt(facts, at), known };
 		start = end + 1;
 	}
 }

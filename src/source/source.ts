@@ -40,6 +40,8 @@ export interface SourceMetadata extends Metadata {
 /** One name in a directory. */
 export interface Listed {
 	readonly name: Buffer;
+	/** See FolderEntry. */
+	readonly known: boolean;
 	/** null: what a backup has no place for. @throws the system's error */
 	metadata(): SourceMetadata | null;
 }
@@ -56,10 +58,11 @@ export function listDirectory(path: Buffer, digest: DigestOptions | null): Listi
 }
 
 function* listed(path: Buffer, entries: FolderListing['entries']): Generator<Listed, void> {
-	for (const { name, facts } of entries) {
+	for (const { name, facts, known } of entries) {
 		// What is a link, and what could not be looked at, is looked at by itself.
 		const plain = facts.mode !== 0 && (facts.mode & constants.S_IFMT) !== constants.S_IFLNK;
-		yield { name, metadata: () => (plain ? toMetadata(facts, null) : readMetadata(childPath(path, name))) };
+		const metadata = () => (plain ? toMetadata(facts, null) : readMetadata(childPath(path, name)));
+		yield { name, known, metadata };
 	}
 }
 

@@ -1,7 +1,7 @@
 /**
  * What differs between the source and the snapshot before: a walk of both side by side, in tuple order of paths (the
- * order of duplicity's format). Memory holds the directories on the way down only. Where a directory's digest is the one that it
- * had, its files are passed over, and of the snapshot before only what is looked for below it is read.
+ * order of duplicity's format). Memory holds the directories on the way down only. Files that a directory's digest tells to be as
+ * they were are passed over, and of the snapshot before only what is looked for is read.
  */
 import type { FormerEntry, Metadata, SnapshotSet } from '../index/entry.js';
 import type { FolderDigest, FolderDigests } from '../index/folders.js';
@@ -72,8 +72,8 @@ export function walk(
 
 type Told = Generator<Change | FolderEnd, void>;
 
-/** `known`: what is known of a directory whose digest is as it was; null: that cannot be said of it. */
-type Looked = Listing & { readonly known: FolderDigest | null };
+/** `former`: what is known of the directory from the snapshot before; null: nothing, or lstat refused to tell what it is now. */
+type Looked = Listing & { readonly former: FolderDigest | null };
 
 class Walk {
 	readonly #source: WalkSource;
@@ -111,8 +111,8 @@ class Walk {
 			return;
 		}
 		const listing = looked === undefined ? this.#look(path, former !== null) : looked;
-		if (listing?.known) yield* this.#passedOver(path, listing, listing.known, () => former, 0);
-		else if (listing) yield* this.#compared(path, listing, this.#listFormer(former));
+		if (listing?.former) yield* this.#passedOver(path, listing, listing.former, () => former, 0);
+		else if (listing) yield* this.#compared(path, listing, former, 0);
 	}
 
 	/** @param isOld whether the snapshot before may have it as a directory. @returns null when it cannot be read, which is told */
@@ -122,7 +122,7 @@ class Walk {
 		const digest = folders && { seed: folders.seed, expected: known?.digest ?? null };
 		try {
 			const listing = listDirectory(this.#absolute(path), digest);
-			return { ...listing, known: listing.same ? known : null };
+			return { ...listing, former: listing.digest ? known : null };
 		} catch (error) {
 			this.#source.unreadable(path, error);
 			return null;
@@ -130,36 +130,65 @@ class Walk {
 	}
 
 	/**
-	 * A directory whose files are as before; of its subdirectories that is not known, but of all that lstat tells of them.
+	 * A directory most of whose files are as before.
+	 * @param known of it
 	 * @param former the directory in the snapshot before
 	 * @param itself 1 when nothing was told of the directory itself; else 0
 	 */
 	*#passedOver(
 		parent: Buffer,
-		{ entries, digest }: Listing,
-		{ files }: FolderDigest,
+		{ entries, digest, lost }: Listing,
+		known: FolderDigest,
 		former: () => FormerEntry | null,
 		itself: number,
 	): Told {
-		for (const { name, metadata } of entries) {
-			const path = childPath(parent, name);
-			const found = metadata() as SourceMetadata;
-			const previous = once(() => this.#lookup(former(), name));
-			if (isSelected(this.#source, path, found)) {
-				const looked = this.#look(path, true);
-				if (looked?.known) yield* this.#passedOver(path, looked, looked.known, previous, 1);
-				else yield* this.#present(path, found, previous(), looked);
+		const told = [...entries].map((entry) => ({
+			...entry,
+			path: childPath(parent, entry.name),
+			previous: once(() => this.#lookup(former(), entry.name)),
+		}));
+		const others = told.filter((entry) => !entry.known);
+		// Each of these was in the directory. If they are all that is not as it was, nothing has gone.
+		const changed = others.filter(({ previous }) => lost > 0 && previous() !== null);
+		if (changed.length !== lost) {
+			const again = this.#look(parent, false);
+			if (again) yield* this.#compared(parent, again, former(), itself);
+			return;
+		}
+		const untold = known.files - changed.filter(({ previous }) => previous()?.type !== 'dir').length;
+		let files: number | null = untold;
+		for (const entry of told) {
+			if (entry.known) {
+				yield* this.#directory(entry.path, entry.metadata() as SourceMetadata, entry.previous);
 			} else {
-				// What is deep inside may decide on a directory that lstat shows as it was.
-				const entry = previous();
-				if (entry) yield* this.#gone(path, entry);
+				const counted: number | null = yield* this.#child(entry.path, entry, entry.previous());
+				files = files === null || counted === null ? null : files + counted;
 			}
 		}
-		yield { kind: 'folder', path: parent, digest, files, untold: files + itself };
+		yield folderEnd(parent, digest, files, untold + itself);
 	}
 
-	/** A directory's children, now and before, merged by name. */
-	*#compared(parent: Buffer, { entries, digest }: Listing, former: Iterator<FormerEntry>): Told {
+	/** A directory of which lstat tells what it told before. What is in it, and whether it is selected, may be another matter. */
+	*#directory(path: Buffer, metadata: SourceMetadata, previous: () => FormerEntry | null): Told {
+		if (isSelected(this.#source, path, metadata)) {
+			const looked = this.#look(path, true);
+			if (looked?.former) yield* this.#passedOver(path, looked, looked.former, previous, 1);
+			else yield* this.#present(path, metadata, previous(), looked);
+		} else {
+			// What is deep inside may decide on a directory that lstat shows as it was.
+			const entry = previous();
+			if (entry) yield* this.#gone(path, entry);
+		}
+	}
+
+	/** A directory's children, now and before, merged by name. @param itself as for `#passedOver` */
+	*#compared(
+		parent: Buffer,
+		{ entries, digest }: Listing,
+		directory: FormerEntry | null,
+		itself: number,
+	): Told {
+		const former = this.#listFormer(directory);
 		let files: number | null = 0;
 		let then = former.next();
 		for (const listed of entries) {
@@ -175,14 +204,7 @@ class Walk {
 		for (; !then.done; then = former.next()) {
 			yield* this.#gone(childPath(parent, then.value.name), then.value);
 		}
-		if (!this.#folders) return;
-		yield {
-			kind: 'folder',
-			path: parent,
-			digest: files === null ? null : digest,
-			files: files ?? 0,
-			untold: 0,
-		};
+		if (this.#folders) yield folderEnd(parent, digest, files, itself);
 	}
 
 	/** @returns how many files it is of those that a digest stands for; null: none can, because it has to be looked at in every run */
@@ -241,6 +263,11 @@ class Walk {
 	#absolute(path: Buffer): Buffer {
 		return sourcePath(this.#source.root, path);
 	}
+}
+
+/** @param files null: something in it has to be looked at in every run */
+function folderEnd(path: Buffer, digest: Buffer | null, files: number | null, untold: number): FolderEnd {
+	return { kind: 'folder', path, digest: files === null ? null : digest, files: files ?? 0, untold };
 }
 
 function once<T>(find: () => T): () => T {
