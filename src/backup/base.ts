@@ -3,7 +3,7 @@ import type { Collection } from '../collection/backup-set.js';
 import type { SetName } from '../collection/names.js';
 import { UsageError } from '../errors.js';
 import type { Index } from '../index/index.js';
-import type { Before } from '../source/walk.js';
+import type { Before } from '../source/former.js';
 import type { BackupOptions } from './options.js';
 
 /** An indexed set of that time; null for none. */

@@ -2,8 +2,10 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { FolderDigests } from '../index/folders.js';
+import type { Change, FolderEnd } from '../source/change.js';
+import type { Before } from '../source/former.js';
 import { sourcePath } from '../source/source.js';
-import { type Before, type Change, type FolderEnd, walk } from '../source/walk.js';
+import { walk } from '../source/walk.js';
 import { reason, shown } from '../source/words.js';
 import type { BackupOptions } from './options.js';
 import type { Counts } from './report.js';

@@ -1,6 +1,6 @@
 /** What a backup would store, entry by entry; nothing is read but the walk. */
 import type { SetName } from '../collection/names.js';
-import type { Before } from '../source/walk.js';
+import type { Before } from '../source/former.js';
 import { changes } from './changes.js';
 import type { BackupOptions } from './options.js';
 import { type BackupReport, newCounts } from './report.js';

@@ -3,8 +3,8 @@
  * thread pool. What the walk found comes out in the order it went in; memory holds a few groups.
  */
 import { type ReadFile, readFiles, roomFor, type Seen } from '../rsync/read.js';
+import type { Change, FolderEnd, Found } from '../source/change.js';
 import { READ_FLAGS, sourcePath } from '../source/source.js';
-import type { Change, FolderEnd, Found } from '../source/walk.js';
 import { PIECE_LENGTH } from './pieces.js';
 
 /** Bytes of contents in a group: enough for the cost of a job, 20 µs, not to count. */

@@ -3,9 +3,10 @@
  * order of duplicity's format). Memory holds the directories on the way down only. Files that a directory's digest tells to be as
  * they were are passed over, and of the snapshot before only what is looked for is read.
  */
-import type { FormerEntry, Metadata, SnapshotSet } from '../index/entry.js';
+import type { FormerEntry } from '../index/entry.js';
 import type { FolderDigest, FolderDigests } from '../index/folders.js';
-import { type Index, PAGE } from '../index/index.js';
+import { type Change, changeOf, type FolderEnd } from './change.js';
+import { type Before, FormerTree } from './former.js';
 import { isSelected, type Selecting } from './selected.js';
 import {
 	childPath,
@@ -17,38 +18,9 @@ import {
 	sourcePath,
 } from './source.js';
 
-export type Change =
-	/** `previous`: the entry at this path in the snapshot before, whatever its type; null when there was none. */
-	| { kind: 'stored'; path: Buffer; metadata: SourceMetadata; previous: FormerEntry | null }
-	| { kind: 'deleted'; path: Buffer; previous: FormerEntry }
-	/** All that it shows is as before, but its content or its extended attributes may have been changed. */
-	| { kind: 'touched'; path: Buffer; metadata: SourceMetadata; previous: FormerEntry }
-	/** `learned`: its stamp, which was not known; else null. */
-	| { kind: 'same'; path: Buffer; previous: FormerEntry; learned: number | null };
-
-/** What is there now, and is to be looked at. */
-export type Found = Extract<Change, { kind: 'stored' | 'touched' }>;
-
-/** A directory is through: all that is directly in it has been told of, but for what is as before. */
-export interface FolderEnd {
-	readonly kind: 'folder';
-	readonly path: Buffer;
-	/** null: none can stand for it, because something in it has to be looked at in every run. */
-	readonly digest: Buffer | null;
-	/** Selected entries directly in it that are no directories. */
-	readonly files: number;
-	/** Entries that are as before and have not been told of: these files, and maybe the directory itself. */
-	readonly untold: number;
-}
-
 export interface WalkSource extends Selecting {
 	/** Told of what a backup has no place for. */
 	skipped(path: Buffer): void;
-}
-
-export interface Before {
-	readonly index: Index;
-	readonly set: SnapshotSet;
 }
 
 /**
@@ -77,12 +49,12 @@ type Looked = Listing & { readonly former: FolderDigest | null };
 
 class Walk {
 	readonly #source: WalkSource;
-	readonly #before: Before | null;
+	readonly #former: FormerTree;
 	readonly #folders: FolderDigests | null;
 
 	constructor(source: WalkSource, before: Before | null, folders: FolderDigests | null) {
 		this.#source = source;
-		this.#before = before;
+		this.#former = new FormerTree(before);
 		this.#folders = folders;
 	}
 
@@ -90,8 +62,7 @@ class Walk {
 		const path = Buffer.alloc(0);
 		const metadata = readMetadata(this.#absolute(path));
 		if (!metadata) return;
-		const previous = this.#before?.index.root(this.#before.set) ?? null;
-		yield* this.#present(path, metadata, previous);
+		yield* this.#present(path, metadata, this.#former.root());
 	}
 
 	/** @param looked at a directory already; null: it could not be read. */
@@ -101,13 +72,10 @@ class Walk {
 		previous: FormerEntry | null,
 		looked?: Looked | null,
 	): Told {
-		if (!previous || !isSame(previous, metadata)) yield { kind: 'stored', path, metadata, previous };
-		else if (previous.stamp === metadata.stamp) yield { kind: 'same', path, previous, learned: null };
-		else if (previous.stamp === null) yield { kind: 'same', path, previous, learned: metadata.stamp };
-		else yield { kind: 'touched', path, metadata, previous };
+		yield changeOf(path, metadata, previous);
 		const former = previous?.type === 'dir' ? previous : null;
 		if (metadata.type !== 'dir') {
-			yield* this.#goneIn(path, former);
+			yield* this.#former.goneIn(path, former);
 			return;
 		}
 		const listing = looked === undefined ? this.#look(path, former !== null) : looked;
@@ -145,7 +113,7 @@ class Walk {
 		const told = [...entries].map((entry) => ({
 			...entry,
 			path: childPath(parent, entry.name),
-			previous: once(() => this.#lookup(former(), entry.name)),
+			previous: once(() => this.#former.lookup(former(), entry.name)),
 		}));
 		const others = told.filter((entry) => !entry.known);
 		// Each of these was in the directory. If they are all that is not as it was, nothing has gone.
@@ -177,7 +145,7 @@ class Walk {
 		} else {
 			// What is deep inside may decide on a directory that lstat shows as it was.
 			const entry = previous();
-			if (entry) yield* this.#gone(path, entry);
+			if (entry) yield* this.#former.gone(path, entry);
 		}
 	}
 
@@ -188,13 +156,13 @@ class Walk {
 		directory: FormerEntry | null,
 		itself: number,
 	): Told {
-		const former = this.#listFormer(directory);
+		const former = this.#former.list(directory);
 		let files: number | null = 0;
 		let then = former.next();
 		for (const listed of entries) {
 			const { name } = listed;
 			for (; !then.done && Buffer.compare(then.value.name, name) < 0; then = former.next()) {
-				yield* this.#gone(childPath(parent, then.value.name), then.value);
+				yield* this.#former.gone(childPath(parent, then.value.name), then.value);
 			}
 			const previous = !then.done && then.value.name.equals(name) ? then.value : null;
 			if (previous) then = former.next();
@@ -202,7 +170,7 @@ class Walk {
 			files = files === null || counted === null ? null : files + counted;
 		}
 		for (; !then.done; then = former.next()) {
-			yield* this.#gone(childPath(parent, then.value.name), then.value);
+			yield* this.#former.gone(childPath(parent, then.value.name), then.value);
 		}
 		if (this.#folders) yield folderEnd(parent, digest, files, itself);
 	}
@@ -218,7 +186,7 @@ class Walk {
 			metadata = listed.metadata();
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-				if (previous) yield* this.#gone(path, previous);
+				if (previous) yield* this.#former.gone(path, previous);
 			} else {
 				this.#source.unreadable(path, error);
 			}
@@ -229,35 +197,8 @@ class Walk {
 			yield* this.#present(path, metadata, previous);
 			return metadata.type === 'dir' ? 0 : 1;
 		}
-		if (previous) yield* this.#gone(path, previous);
+		if (previous) yield* this.#former.gone(path, previous);
 		return metadata ? 0 : null;
-	}
-
-	/** A path that is not there any more, and all that was below it. */
-	*#gone(path: Buffer, entry: FormerEntry): Told {
-		yield { kind: 'deleted', path, previous: entry };
-		if (entry.type === 'dir') yield* this.#goneIn(path, entry);
-	}
-
-	*#goneIn(path: Buffer, directory: FormerEntry | null): Told {
-		for (const below of this.#listFormer(directory)) yield* this.#gone(childPath(path, below.name), below);
-	}
-
-	/** A directory's entries in the snapshot before, a page at a time: there may be a million. */
-	*#listFormer(directory: FormerEntry | null): Generator<FormerEntry, void> {
-		if (!this.#before || !directory) return;
-		const { index, set } = this.#before;
-		for (let after = Buffer.alloc(0); ; ) {
-			const page = index.listAfter(set, directory.node, after);
-			yield* page;
-			if (page.length < PAGE) return;
-			after = Buffer.from((page.at(-1) as FormerEntry).name);
-		}
-	}
-
-	#lookup(directory: FormerEntry | null, name: Buffer): FormerEntry | null {
-		if (!this.#before || directory?.type !== 'dir') return null;
-		return this.#before.index.lookup(this.#before.set, directory.node, name) ?? null;
 	}
 
 	#absolute(path: Buffer): Buffer {
@@ -276,21 +217,4 @@ function once<T>(find: () => T): () => T {
 		found ??= { value: find() };
 		return found.value;
 	};
-}
-
-function isSame(before: FormerEntry, now: Metadata): boolean {
-	return (
-		before.type === now.type &&
-		before.mode === now.mode &&
-		before.uid === now.uid &&
-		before.gid === now.gid &&
-		before.mtime === now.mtime &&
-		(before.mtimeNs === null || before.mtimeNs === now.mtimeNs) &&
-		(before.size === null || before.size === now.size) &&
-		before.devMajor === now.devMajor &&
-		before.devMinor === now.devMinor &&
-		// A first name that others have joined. The way back is no change: a group of one is no group.
-		(now.hardLink === null || before.hardLink !== null) &&
-		(now.link === null || now.link.equals(before.link ?? Buffer.alloc(0)))
-	);
 }
