@@ -61,6 +61,11 @@ export class Content {
 		return pieces;
 	}
 
+	/** Sets have gone: what is known of their volumes may be of others' soon. */
+	forget(): void {
+		this.#volumes.clear();
+	}
+
 	/** Tar bytes from `offset`, up to `end` or the end of the frame that holds `offset`. */
 	#piece(volume: LocatedVolume, id: number, offset: number, end: number): Buffer | Promise<Buffer> {
 		if (offset < 0 || end > volume.tarLength) {
@@ -158,7 +163,10 @@ function gap(): DamageError {
 	return new DamageError('The index has a gap: run `tsdup index rebuild`.');
 }
 
-/** By its place in the tar: a foreign volume that is scanned again may have other frames. */
-function key(volume: number, { tarOffset, tarLength }: Pick<Frame, 'tarOffset' | 'tarLength'>): string {
-	return `${volume}.${tarOffset}.${tarLength}`;
+/**
+ * By its place in the tar: a foreign volume that is scanned again may have other frames. And by its digest: a set may have taken the
+ * place, and the time, of one that has gone.
+ */
+function key(volume: number, { tarOffset, tarLength, digest }: Frame): string {
+	return `${volume}.${tarOffset}.${tarLength}.${digest.toString('latin1')}`;
 }

@@ -6,7 +6,7 @@
 import { DamageError } from '../errors.js';
 import type { SnapshotSet } from '../index/entry.js';
 import { type Extent, ExtentMap, encodeExtents, pushExtent } from '../index/extents.js';
-import { joinPieces, pendingContent, volumesWith } from '../index/foreign.js';
+import { foreignObject, joinPieces, pendingContent, volumesWith } from '../index/foreign.js';
 import type { Index, VersionBody } from '../index/index.js';
 import { Nodes } from '../index/nodes.js';
 import { isFull } from '../index/sqlite.js';
@@ -96,6 +96,8 @@ export class Resolver {
 			const next = missing[i + 1]?.id ?? after;
 			// While this one is waited for. If it fails, that is met when its turn comes.
 			if (next !== null) this.#foreign.fetch(next).catch(() => {});
+			// It may have come while the one before was waited for.
+			if (foreignObject(this.#index, id)?.indexed) continue;
 			await this.#foreign.fetch(id).catch((error) => {
 				failure ??= error;
 			});

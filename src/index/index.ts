@@ -219,6 +219,11 @@ export class Index {
 		) as { names: number; first: number };
 	}
 
+	/** Whether the set with this `id` is still there. */
+	hasSet(id: number): boolean {
+		return this.db.prepare('SELECT 1 FROM sets WHERE id = ?').get(id) !== undefined;
+	}
+
 	/** What `df` shows: entries and bytes of the newest version of everything in a set. */
 	totals(set: SnapshotSet): { files: number; bytes: number } {
 		return this.db

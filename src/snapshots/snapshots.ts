@@ -5,6 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Content } from '../content/content.js';
 import type { Resolver } from '../content/resolver.js';
+import { MissingObjectError } from '../errors.js';
 import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
 import { type Extent, ExtentMap } from '../index/extents.js';
 import type { Index } from '../index/index.js';
@@ -52,6 +53,7 @@ export class Snapshots {
 		if (ids(sets) === ids(this.#sets)) return false;
 		this.#sets = sets;
 		this.#byId = new Map(sets.map((set) => [set.id, set]));
+		this.#content.forget();
 		return true;
 	}
 
@@ -116,7 +118,8 @@ export class Snapshots {
 
 	/** A regular file's content, to be read at any offset. @throws as `size` */
 	async open(set: SnapshotSet, { node }: Pick<Entry, 'node'>): Promise<FileReader> {
-		return new FileReader(this.#content, new ExtentMap(await this.#resolver.extents(set, node)));
+		const map = new ExtentMap(await this.#resolver.extents(set, node));
+		return new FileReader(this.#content, map, () => this.#index.hasSet(set.id));
 	}
 
 	/**
@@ -132,7 +135,7 @@ export class Snapshots {
 			const bytes = await this.#content.read(file.extents).catch(() => null);
 			if (bytes) files.push({ node: file.node, bytes });
 		}
-		return files;
+		return this.#index.hasSet(set.id) ? files : [];
 	}
 
 	/**
@@ -142,7 +145,7 @@ export class Snapshots {
 	names(set: SnapshotSet, entry: ListedEntry): Names {
 		if (entry.hardLink === null) return { names: 1, first: entry.node };
 		const { hardLink, type, mode, uid, gid, mtime, mtimeNs, size } = entry;
-		const key = [set.time, hardLink, type, mode, uid, gid, mtime, mtimeNs, size].join();
+		const key = [set.id, hardLink, type, mode, uid, gid, mtime, mtimeNs, size].join();
 		let names = this.#names.get(key);
 		if (!names) {
 			names = this.#index.names(set, entry);
@@ -165,10 +168,13 @@ export class Snapshots {
 export class FileReader {
 	readonly #content: Content;
 	readonly #map: ExtentMap;
+	readonly #isShown: () => boolean;
 
-	constructor(content: Content, map: ExtentMap) {
+	/** @param isShown whether its set is still there */
+	constructor(content: Content, map: ExtentMap, isShown: () => boolean) {
 		this.#content = content;
 		this.#map = map;
+		this.#isShown = isShown;
 	}
 
 	/** Bytes. */
@@ -177,13 +183,19 @@ export class FileReader {
 	}
 
 	/** Up to `length` bytes from `offset`; fewer only at the end of the file. @throws DamageError, TargetError */
-	read(offset: number, length: number): Promise<Buffer> {
-		return this.#content.read(this.#extents(offset, length));
+	async read(offset: number, length: number): Promise<Buffer> {
+		return this.#checked(await this.#content.read(this.#extents(offset, length)));
 	}
 
 	/** The same in pieces, which nobody may change. */
-	pieces(offset: number, length: number): Promise<Buffer[]> {
-		return this.#content.pieces(this.#extents(offset, length));
+	async pieces(offset: number, length: number): Promise<Buffer[]> {
+		return this.#checked(await this.#content.pieces(this.#extents(offset, length)));
+	}
+
+	/** Another set may have the time, and so the volumes, of one that has gone. */
+	#checked<T>(bytes: T): T {
+		if (this.#isShown()) return bytes;
+		throw new MissingObjectError('It lies in a backup that was deleted meanwhile.');
 	}
 
 	#extents(offset: number, length: number): Extent[] {
