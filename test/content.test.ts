@@ -1,5 +1,6 @@
 /** Extents to bytes where the index changes under the reader, and the cache of blocks where others use it, too. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +18,7 @@ const tar = Buffer.from('abcdefghijklmnopqrst');
 function volume(...starts: number[]): LocatedVolume {
 	const frames = starts.map((tarOffset, i) => {
 		const tarLength = (starts[i + 1] ?? tar.length) - tarOffset;
-		return { tarOffset, tarLength, offset: tarOffset, length: tarLength, digest: Buffer.alloc(32) };
+		return { tarOffset, tarLength, offset: tarOffset, length: tarLength, digest: randomBytes(32) };
 	});
 	const common = { name: 'a volume', size: tar.length, sha1: '', key: Buffer.alloc(32), body: 0 };
 	return { ...common, tarLength: tar.length, kind: 'foreign', frames };
@@ -37,6 +38,20 @@ test('a foreign volume that was scanned again into other frames gives the same b
 	} as unknown as Frames;
 	const content = new Content(frames, foreign);
 	assert.equal((await content.read([{ volume: 1, offset: 12, length: 6 }])).toString(), 'mnopqr');
+});
+
+test('a volume of the same number as one that has gone gives its own bytes', async () => {
+	const [gone, other] = [volume(0), volume(0)];
+	const known = [gone, other];
+	const foreign = { locate: async () => known.shift() } as unknown as ForeignObjects;
+	const frames = {
+		read: async (_: number, volume: LocatedVolume) => (volume === gone ? tar : Buffer.from(tar).reverse()),
+	} as unknown as Frames;
+	const content = new Content(frames, foreign);
+	const read = async () => (await content.read([{ volume: 1, offset: 0, length: 3 }])).toString();
+	assert.equal(await read(), 'abc');
+	content.forget();
+	assert.equal(await read(), 'tsr');
 });
 
 test('mounts that share a cache of blocks keep it to its limit together', async () => {
