@@ -18,8 +18,8 @@ export interface Progress {
 	/** Bytes. */
 	readonly bytesRead: number;
 	readonly bytesStored: number;
-	/** What the snapshot before has; null when there is none. */
-	readonly expected: { readonly entries: number; readonly bytes: number } | null;
+	/** What the snapshot before has, counted when it is asked for; null when there is none. */
+	readonly expected: () => { readonly entries: number; readonly bytes: number } | null;
 }
 
 export interface BackupReport {

@@ -9,6 +9,7 @@ import type { ObjectKey } from '../index/set-import.js';
 import { isFull } from '../index/sqlite.js';
 import { StampLearner } from '../index/stamps.js';
 import type { SyncOptions } from '../index/sync.js';
+import { once } from '../once.js';
 import type { Change } from '../source/change.js';
 import type { Before } from '../source/former.js';
 import { count } from '../source/words.js';
@@ -66,21 +67,12 @@ export async function writeSet(work: Work): Promise<BackupReport> {
 		folders,
 		pieces: kept?.pieces ?? [],
 	});
-	// Counted when somebody shows it, once.
-	let expected: Progress['expected'] | undefined;
+	const expected = once(() => expectedOf(index));
 	let path: Buffer = Buffer.alloc(0);
 	// By the clock: one large file may take hours.
 	const ticking = setInterval(() => {
 		counts.bytesStored = writer.difftar.storedBytes;
-		reporter.progress({
-			path,
-			full: set.kind === 'full',
-			...counts,
-			get expected() {
-				expected = expected === undefined ? expectedOf(index) : expected;
-				return expected;
-			},
-		});
+		reporter.progress({ path, full: set.kind === 'full', ...counts, expected });
 	}, PROGRESS_INTERVAL);
 	try {
 		const isKept = (change: Change) => resumption?.holds(change.path) ?? false;
@@ -129,7 +121,7 @@ export async function writeSet(work: Work): Promise<BackupReport> {
 }
 
 /** What the source is likely to have: as much as the newest snapshot. */
-function expectedOf(index: Index): Progress['expected'] {
+function expectedOf(index: Index): ReturnType<Progress['expected']> {
 	const newest = index.sets().at(-1);
 	if (!newest) return null;
 	const { files, bytes } = index.totals(newest);

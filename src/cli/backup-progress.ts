@@ -39,8 +39,9 @@ export class BackupProgress {
 
 /** A full backup takes as long as its bytes, an increment as its entries: most of them are only looked at. */
 function fraction({ full, entries, bytesRead, expected }: Progress): number | null {
-	if (!expected) return null;
-	const [now, end] = full ? [bytesRead, expected.bytes] : [entries, expected.entries];
+	const former = expected();
+	if (!former) return null;
+	const [now, end] = full ? [bytesRead, former.bytes] : [entries, former.entries];
 	return end > 0 ? Math.min(now / end, 0.99) : null;
 }
 

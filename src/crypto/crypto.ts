@@ -25,11 +25,13 @@ function native(): Native {
 	return loaded;
 }
 
+type HashName = 'sha1' | 'sha256' | 'md5';
+
 /** One call at a time. */
 export class Hash {
 	readonly #native: NativeHash;
 
-	constructor(name: 'sha1' | 'sha256' | 'md5') {
+	constructor(name: HashName) {
 		this.#native = native().hash(name);
 	}
 
@@ -43,9 +45,9 @@ export class Hash {
 	}
 }
 
-/** Of all of the bytes, 32 bytes. */
-export async function sha256(bytes: Buffer): Promise<Buffer> {
-	const hash = new Hash('sha256');
+/** Of all of the bytes. */
+export async function hashOf(name: HashName, bytes: Buffer): Promise<Buffer> {
+	const hash = new Hash(name);
 	await hash.update(bytes);
 	return hash.digest();
 }

@@ -167,8 +167,8 @@ export class SnapshotFileSystem implements FileSystem {
 		try {
 			return await act();
 		} catch (error) {
-			if (!(error instanceof TsdupError) && !isFull(error)) throw error;
-			const reason = isFull(error) ? CACHE_FULL : (error as TsdupError).message;
+			const reason = isFull(error) ? CACHE_FULL : error instanceof TsdupError ? error.message : null;
+			if (reason === null) throw error;
 			this.#log(`${what} cannot be read: ${reason}`);
 			throw new Errno('EIO');
 		}

@@ -44,8 +44,7 @@ export interface FolderEntry {
 }
 
 export interface FolderListing {
-	/** In bytewise order of names. */
-	/** All that are not known, and folders. */
+	/** All that are not known, and folders; in bytewise order of names. */
 	readonly entries: Iterable<FolderEntry>;
 	/**
 	 * Of each name in the folder 8 bytes of the SHA-256 of the seed, the name and all that lstat tells of a change, the whole ctime

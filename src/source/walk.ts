@@ -5,6 +5,7 @@
  */
 import type { FormerEntry } from '../index/entry.js';
 import type { FolderDigest, FolderDigests } from '../index/folders.js';
+import { once } from '../once.js';
 import { type Change, changeOf, type FolderEnd } from './change.js';
 import { type Before, FormerTree } from './former.js';
 import { isSelected, type Selecting } from './selected.js';
@@ -209,12 +210,4 @@ class Walk {
 /** @param files null: something in it has to be looked at in every run */
 function folderEnd(path: Buffer, digest: Buffer | null, files: number | null, untold: number): FolderEnd {
 	return { kind: 'folder', path, digest: files === null ? null : digest, files: files ?? 0, untold };
-}
-
-function once<T>(find: () => T): () => T {
-	let found: { readonly value: T } | null = null;
-	return () => {
-		found ??= { value: find() };
-		return found.value;
-	};
 }

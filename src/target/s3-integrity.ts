@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { Hash } from '../crypto/crypto.js';
+import { hashOf } from '../crypto/crypto.js';
 import { errorCodes } from './s3-errors.js';
 
 /** How often a body is sent that the store has wrong. */
@@ -25,9 +25,7 @@ export interface Stored {
 
 /** Nobody may change the body until then. */
 export async function digest(body: Buffer): Promise<Sent> {
-	const hash = new Hash('md5');
-	await hash.update(body);
-	return { length: body.length, md5: hash.digest() };
+	return { length: body.length, md5: await hashOf('md5', body) };
 }
 
 export class Integrity {

@@ -1,5 +1,5 @@
 /** Reads one frame of a volume of duplicity's, from the bytes of the object that the frame names. */
-import { decryptCfb, sha256 } from '../crypto/crypto.js';
+import { decryptCfb, hashOf } from '../crypto/crypto.js';
 import { DamageError } from '../errors.js';
 import { Inflater } from '../inflate/inflater.js';
 import { PartialLengths } from '../openpgp/partial-lengths.js';
@@ -35,7 +35,7 @@ export async function decodeSeekFrame(
 }
 
 async function hasDigest(bytes: Buffer, { digest }: SeekFrame): Promise<boolean> {
-	return digest.equals(await sha256(bytes));
+	return digest.equals(await hashOf('sha256', bytes));
 }
 
 function damaged(name: string, { offset, length }: SeekFrame, cause?: unknown): DamageError {
