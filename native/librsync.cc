@@ -5,7 +5,8 @@
 //   paths: one after the other, each ended by a NUL. flags: for open(2).
 //   facts: a Float64Array, for each file: size, mtime in s, its ns, mode with the file's type, uid, gid, block length.
 //   output: takes the contents, each followed by one byte to spare.
-//   read: one byte for each file, 1 when what was opened is the file that the facts tell of, and was read whole.
+//   read: one byte for each file: 0 unless what was opened is the file that the facts tell of, and was read whole; then 1, or 2
+//     when it has, or may have, extended attributes.
 //   signatures: of these files, one after the other.
 //
 // And two makers of jobs, signatureJob(blockLength) and deltaJob(signature). Both return a function
@@ -17,6 +18,7 @@
 #include <librsync.h>
 #include <napi.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -87,10 +89,13 @@ bool Fits(const struct stat& found, const Facts& facts) {
          static_cast<double>(found.st_uid) == facts.uid && static_cast<double>(found.st_gid) == facts.gid;
 }
 
+// In `read`.
+enum Reading : uint8_t { kNot, kPlain, kWithXattrs };
+
 // Whether the file was there as it was seen, and all of it was read. There is room for one byte more, which shows that it grew.
-bool ReadWhole(const char* path, int flags, const Facts& facts, char* output) {
+Reading ReadWhole(const char* path, int flags, const Facts& facts, char* output) {
   const int fd = open(path, flags | O_CLOEXEC);
-  if (fd < 0) return false;
+  if (fd < 0) return kNot;
   struct stat found;
   const size_t size = static_cast<size_t>(facts.size);
   size_t filled = 0;
@@ -104,8 +109,10 @@ bool ReadWhole(const char* path, int flags, const Facts& facts, char* output) {
     }
     filled += static_cast<size_t>(count);
   }
+  const bool plain = flistxattr(fd, nullptr, 0) == 0;
   close(fd);
-  return fits && filled == size;
+  if (!fits || filled != size) return kNot;
+  return plain ? kPlain : kWithXattrs;
 }
 
 // One call of readFiles(). Holds what it is given, so it cannot be collected under the thread's feet.
@@ -131,14 +138,14 @@ class ReadFiles : public Napi::AsyncWorker {
     const char* path = paths_.data();
     char* at = output_;
     for (const Facts& facts : facts_) {
-      const bool fits = ReadWhole(path, flags_, facts, at);
+      const Reading reading = ReadWhole(path, flags_, facts, at);
       const auto size = static_cast<size_t>(facts.size);
-      if (fits) {
+      if (reading != kNot) {
         SignatureJob job(static_cast<size_t>(facts.block_length));
         const std::vector<char> signature = job.Run(at, size, true);
         signatures_.insert(signatures_.end(), signature.begin(), signature.end());
       }
-      read_.push_back(fits);
+      read_.push_back(reading);
       path += strlen(path) + 1;
       at += size + 1;
     }

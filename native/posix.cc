@@ -1,4 +1,5 @@
-// System calls that Node does not have, for src/posix/: extended attributes, times in nanoseconds, holes. Paths and names are
+// System calls that Node does not have, for src/posix/: extended attributes, times in nanoseconds, holes, the
+// priority of threads. Paths and names are
 // bytes; the last component of a path is never followed. All of them block, as the *Sync functions of node:fs do.
 //
 //   list(file) -> Buffer                    names, each ended by a NUL
@@ -7,19 +8,26 @@
 //   times(path, seconds, nanoseconds)       access and modification time
 //   firstHole(fd) -> number                 offset of the first hole; the size when there is none
 //   closeOnExec(fd)                         children do not get the descriptor
+//   lowerOtherThreads(nice)                 all threads that there are but the main one
 //
 // `file` is a path (Buffer) or a descriptor. They throw errors with code, errno and syscall like those of node:fs.
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <napi.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "freer.h"
 
 namespace {
 
@@ -102,6 +110,17 @@ Napi::Value CloseOnExec(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value LowerOtherThreads(const Napi::CallbackInfo& info) {
+  const std::unique_ptr<DIR, Freer<closedir>> tasks(opendir("/proc/self/task"));
+  if (!tasks) Fail(info.Env(), "opendir");
+  while (const dirent* task = readdir(tasks.get())) {
+    const int id = std::atoi(task->d_name);
+    // The main thread has the number of the process. One that has ended meanwhile is no loss.
+    if (id > 0 && id != getpid()) setpriority(PRIO_PROCESS, static_cast<id_t>(id), info[0].As<Napi::Number>());
+  }
+  return info.Env().Undefined();
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("list", Napi::Function::New(env, List, "list"));
   exports.Set("get", Napi::Function::New(env, Get, "get"));
@@ -109,6 +128,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("times", Napi::Function::New(env, Times, "times"));
   exports.Set("firstHole", Napi::Function::New(env, FirstHole, "firstHole"));
   exports.Set("closeOnExec", Napi::Function::New(env, CloseOnExec, "closeOnExec"));
+  exports.Set("lowerOtherThreads", Napi::Function::New(env, LowerOtherThreads, "lowerOtherThreads"));
   return exports;
 }
 

@@ -2,10 +2,9 @@
  * The stream of tar entries of one set, cut into volumes. Entries come in tuple order; a volume is closed, and goes to the
  * target in the background, when it has reached its size. `finish` resolves when all of them are durable there.
  */
-
-import { createHash } from 'node:crypto';
 import type { ManifestPath, ManifestVolume } from '../collection/manifest.js';
 import { type NameProtection, type SetName, volumeName } from '../collection/names.js';
+import { hashOf } from '../crypto/crypto.js';
 import type { Metadata } from '../index/entry.js';
 import { type Extent, volumeId } from '../index/extents.js';
 import type { Encryptor } from '../openpgp/encryptor.js';
@@ -100,6 +99,9 @@ export class Difftar {
 		// The first piece says it all.
 		const header =
 			piece && piece.number > 1 ? { ...entry, extras: [] } : { ...entry, ...nanoseconds(metadata) };
+		// While it is written.
+		const digest = piece && !piece.last ? hashOf('sha256', body) : null;
+		digest?.catch(() => {});
 		await volume.writer.write(tarHeader(header));
 		const offset = volume.writer.tarLength;
 		if (body.length > 0) {
@@ -108,9 +110,15 @@ export class Difftar {
 		}
 		if (!piece || piece.last) volume.finished = ++this.#finished;
 		const extent = { length: body.length, volume: volumeId(this.#options.set.time, volume.number), offset };
-		if (piece && !piece.last) {
+		if (piece && digest) {
 			const { number, stamp } = piece;
-			this.#options.checkpoints.piece({ path, number, stamp, extent, digest: digestOf(body) });
+			this.#options.checkpoints.piece({
+				path,
+				number,
+				stamp,
+				extent,
+				digest: (await digest).toString('hex'),
+			});
 		}
 		return extent;
 	}
@@ -171,11 +179,6 @@ export class Difftar {
 		this.stored.push({ id, volume });
 		await this.#options.checkpoints.volume({ manifest, id, stored: volume, finished });
 	}
-}
-
-/** Of a piece's bytes, to know it again. */
-export function digestOf(body: Buffer): string {
-	return createHash('sha256').update(body).digest('hex');
 }
 
 export function protection(encryptor: Encryptor | null): NameProtection {

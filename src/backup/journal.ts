@@ -82,7 +82,8 @@ export class Journal {
 		if (this.#fd === null || this.#length === 0) return;
 		const nonce = randomBytes(NONCE_LENGTH);
 		const cipher = createCipheriv(ALGORITHM, this.#key, nonce);
-		const body = Buffer.concat([...this.#lines.map((line) => cipher.update(line)), cipher.final()]);
+		// At once: a call for each line would cost more than all else that is done for it.
+		const body = Buffer.concat([cipher.update(Buffer.concat(this.#lines)), cipher.final()]);
 		this.#lines = [];
 		this.#length = 0;
 		const head = Buffer.alloc(HEAD_LENGTH);

@@ -114,7 +114,9 @@ export class Store {
 		if (read) {
 			const isFile = previous?.type === 'file';
 			const small = isFile ? await (this.#deltas.get(change) ?? this.#delta(previous.node, read)) : null;
-			const metadata = this.#withXattrs(path, seen, sourcePath(this.#options.source, path));
+			const metadata = read.hasXattrs
+				? this.#withXattrs(path, seen, sourcePath(this.#options.source, path))
+				: seen;
 			const stored = await storeRead(writer.difftar, path, metadata, read, small);
 			await writer.record({ path, ...stored, stamp: seen.stamp, ...effects(previous) });
 			counts.bytesRead += seen.size;

@@ -10,6 +10,7 @@ import { isFull } from '../index/sqlite.js';
 import { StampLearner } from '../index/stamps.js';
 import type { SyncOptions } from '../index/sync.js';
 import { once } from '../once.js';
+import { lowerOtherThreads } from '../posix/calls.js';
 import type { Change } from '../source/change.js';
 import type { Before } from '../source/former.js';
 import { count } from '../source/words.js';
@@ -46,6 +47,7 @@ export async function writeSet(work: Work): Promise<BackupReport> {
 	const { options, context, content, counts, set, before, checkpoints, resumption } = work;
 	const { source, target, encryptor, volumeSize, reporter } = options;
 	const { index, pending } = context;
+	lowerOtherThreads();
 	const chain = before?.set.chain ?? set.time;
 	const kept = resumption?.kept ?? null;
 	forgetFolders(index, set.time);

@@ -11,6 +11,7 @@ interface Native {
 	times(path: Buffer, seconds: number, nanoseconds: number): void;
 	firstHole(fd: number): number;
 	closeOnExec(fd: number): void;
+	lowerOtherThreads(nice: number): void;
 }
 
 let loaded: Native | undefined;
@@ -47,6 +48,17 @@ export function firstHole(fd: number): number {
 /** Children do not get the descriptor. */
 export function closeOnExec(fd: number): void {
 	native().closeOnExec(fd);
+}
+
+/** Of threads that give way: enough for the scheduler to heed it, and not to starve beside other programs. */
+const NICE = 10;
+
+/**
+ * All threads that there are by now give way to the main one: those of the pool, and V8's. The main thread decides what they do
+ * next, in short turns; on few cores it would wait for its own helpers each time.
+ */
+export function lowerOtherThreads(): void {
+	native().lowerOtherThreads(NICE);
 }
 
 /** What has a NUL in it would be cut there without a word. */

@@ -24,11 +24,16 @@ export interface ReadFile {
 	/** A part of the output that was given: it changes when that is used again. */
 	readonly content: Buffer;
 	readonly signature: Buffer;
+	/** Whether it has extended attributes, or may have some. */
+	readonly hasXattrs: boolean;
 }
 
 const REGULAR = 0o100000;
 const NUL = Buffer.alloc(1);
 const NUMBERS = 7;
+/** As the addon says what became of a file. */
+const NOT_READ = 0;
+const PLAIN = 1;
 
 /** Bytes of the output that a file of this size takes. */
 export function roomFor(size: number): number {
@@ -57,10 +62,10 @@ export async function readFiles(
 	return files.map(({ size }, i) => {
 		const content = output.subarray(at, at + size);
 		at += roomFor(size);
-		if (read[i] === 0) return null;
+		if (read[i] === NOT_READ) return null;
 		const end = signed + signatureLength(size, blockLength(size));
 		const signature = signatures.subarray(signed, end);
 		signed = end;
-		return { content, signature };
+		return { content, signature, hasXattrs: read[i] !== PLAIN };
 	});
 }
