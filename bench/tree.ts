@@ -1,5 +1,5 @@
 /**
- * What is backed up: Debian's Linux sources, unpacked, and an image of 300 MB beside them. The pristine tree is made
+ * What is backed up: Debian's Linux sources, unpacked, and an image of 600 MB beside them. The pristine tree is made
  * once and kept; each round works on a fresh copy, so edits do not add up.
  */
 import { existsSync } from 'node:fs';
@@ -26,7 +26,7 @@ export interface Size {
 export const FULL: Size = {
 	name: 'full',
 	part: PACKAGE,
-	imageLength: 286 * 2 ** 20,
+	imageLength: 572 * 2 ** 20,
 	editedFiles: 4000,
 	editedSpots: 300,
 };

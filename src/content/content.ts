@@ -29,6 +29,8 @@ export class Content {
 		sizeCalculation: (frame) => frame.length || 1,
 	});
 	readonly #inFlight = new Map<string, Promise<Buffer>>();
+	/** Volumes that are being located: many readers begin at once. */
+	readonly #locating = new Map<number, Promise<LocatedVolume>>();
 
 	constructor(frames: Frames, foreign: ForeignObjects) {
 		this.#source = frames;
@@ -150,12 +152,20 @@ export class Content {
 	}
 
 	async #volume(id: number, again: boolean): Promise<LocatedVolume> {
-		let volume = again ? undefined : this.#volumes.get(id);
-		if (!volume) {
-			volume = await this.#foreign.locate(id, again);
+		const known = again ? undefined : (this.#volumes.get(id) ?? this.#locating.get(id));
+		return known ?? this.#locate(id, again);
+	}
+
+	async #locate(id: number, again: boolean): Promise<LocatedVolume> {
+		const locating = this.#foreign.locate(id, again);
+		this.#locating.set(id, locating);
+		try {
+			const volume = await locating;
 			this.#volumes.set(id, volume);
+			return volume;
+		} finally {
+			this.#locating.delete(id);
 		}
-		return volume;
 	}
 }
 
