@@ -205,7 +205,7 @@ void Session::Listed(uint64_t id, Directory directory) {
 
 // Offset 0 is before `.`, 1 before `..`, i + 2 before entry i.
 void Session::Reply(fuse_req_t request, const Part& part, const Directory& directory) {
-  std::vector<char> buffer(part.length);
+  if (listing_.size() < part.length) listing_.resize(part.length);
   size_t filled = 0;
   for (auto at = static_cast<size_t>(part.offset); at < directory.ends.size() + 2; at++) {
     fuse_entry_param entry{};
@@ -220,14 +220,14 @@ void Session::Reply(fuse_req_t request, const Part& part, const Directory& direc
       entry = Known(directory.attributes.data() + i * kFields);
     }
     const auto next = static_cast<off_t>(at + 1);
-    char* const room = buffer.data() + filled;
+    char* const room = listing_.data() + filled;
     const size_t left = part.length - filled;
     const size_t needed = part.plus ? fuse_add_direntry_plus(request, room, left, name.c_str(), &entry, next)
                                     : fuse_add_direntry(request, room, left, name.c_str(), &entry.attr, next);
     if (needed > left) break;
     filled += needed;
   }
-  fuse_reply_buf(request, buffer.data(), filled);
+  fuse_reply_buf(request, listing_.data(), filled);
   if (filled == 0) listings_.Drop(part.ino);
 }
 

@@ -107,6 +107,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Napi::AsyncContext context_;
   std::unordered_map<uint64_t, Open> open_;
   Listings listings_;
+  // The part of one that is being answered; kept, because the kernel asks for much more than most have.
+  std::vector<char> listing_;
   std::unordered_set<fuse_ino_t> with_xattrs_;
   std::vector<uint64_t> interrupted_;
   uint64_t next_id_ = 1;
