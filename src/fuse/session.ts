@@ -109,7 +109,7 @@ export class Session {
 	 * @throws Error with libfuse's reason; TsdupError when libfuse 3 is not there
 	 */
 	constructor(mountpoint: string, options: readonly string[], onRequest: (request: Request) => void) {
-		native ??= loadAddon('fuse', 'libfuse3-3') as Native;
+		native ??= loadAddon('fuse', 'fuse3') as Native;
 		let end = () => {};
 		this.ended = new Promise((resolve) => {
 			end = resolve;

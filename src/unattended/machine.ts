@@ -49,14 +49,14 @@ export function checkSource({ conf }: ProfileAccess): Finding {
 }
 
 export function checkFuse(): Finding {
-	const install = 'apt-get install fuse3 libfuse3-3; in a container, let it have /dev/fuse';
+	const install = 'apt-get install fuse3; in a container, let it have /dev/fuse';
 	try {
 		closeSync(openSync('/dev/fuse', constants.O_RDWR));
 	} catch (error) {
 		return warning('fuse', `Nothing can be mounted here: ${(error as Error).message}`, install);
 	}
 	try {
-		loadAddon('fuse', 'libfuse3-3');
+		loadAddon('fuse', 'fuse3');
 	} catch (error) {
 		return warning('fuse', `Nothing can be mounted here: ${(error as Error).message}`, install);
 	}
