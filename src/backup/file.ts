@@ -50,7 +50,7 @@ export async function storeFile(
 	basis: Basis | null,
 ): Promise<StoredFile> {
 	const { fd } = file;
-	const first = readPiece(fd, scratch.subarray(0, Math.min(metadata.size + 1, PIECE_LENGTH)));
+	const first = readPiece(fd, rooms[0].subarray(0, Math.min(metadata.size + 1, PIECE_LENGTH)));
 	const output = new Output(difftar, path, file, metadata, basis);
 	const block = blockLength(metadata.size);
 	if (first.length <= metadata.size && first.length < PIECE_LENGTH) {
@@ -61,12 +61,13 @@ export async function storeFile(
 	const signed: Buffer[] = [];
 	let size = 0;
 	let incomplete: unknown = null;
-	for (let piece = first; piece.length > 0; ) {
+	let pieces = 1;
+	for (let piece = first; piece.length > 0; pieces++) {
 		// The next piece is read while this one is worked on. Settled in any case: nobody may close the file before.
 		const [part, stored, next] = await Promise.allSettled([
 			signature.update(piece),
 			output.update(piece),
-			readMore(fd, PIECE_LENGTH),
+			readMore(fd, rooms[pieces % rooms.length] as Buffer),
 		]);
 		for (const worked of [part, stored]) if (worked.status === 'rejected') throw worked.reason;
 		if (part.status === 'fulfilled') signed.push(part.value);
@@ -165,10 +166,14 @@ class Output {
 }
 
 /**
- * Where each file's beginning is read: one file is stored after the other, and whoever gets the bytes has used or copied
- * them when it is stored.
+ * Where files are read, one after the other: new memory for each piece would keep the garbage collector busy. A piece that is being
+ * stored, the one behind it, which is kept until it is known whether it is the last, and one that is being read.
  */
-const scratch = Buffer.allocUnsafeSlow(PIECE_LENGTH);
+const rooms = [newRoom(), newRoom(), newRoom()] as const;
+
+function newRoom(): Buffer {
+	return Buffer.allocUnsafeSlow(PIECE_LENGTH);
+}
 
 /** Reads until the buffer is full or the file ends: small files are read in one call, without leaving the thread. */
 function readPiece(fd: number, buffer: Buffer): Buffer {
@@ -182,11 +187,10 @@ function readPiece(fd: number, buffer: Buffer): Buffer {
 }
 
 /** As `readPiece`, for the rest of a large file, while other work goes on. */
-export async function readMore(fd: number, length: number): Promise<Buffer> {
-	const buffer = Buffer.allocUnsafe(length);
+export async function readMore(fd: number, buffer: Buffer): Promise<Buffer> {
 	let filled = 0;
-	while (filled < length) {
-		const { bytesRead } = await read(fd, buffer, filled, length - filled, null);
+	while (filled < buffer.length) {
+		const { bytesRead } = await read(fd, buffer, filled, buffer.length - filled, null);
 		if (bytesRead === 0) break;
 		filled += bytesRead;
 	}

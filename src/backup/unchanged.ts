@@ -45,9 +45,11 @@ export async function hasSameContent(
 	}
 }
 
+/** Each is to be done with when the next is asked for. */
 async function* pieces(fd: number): AsyncGenerator<Buffer, void> {
+	const room = Buffer.allocUnsafeSlow(PIECE_LENGTH);
 	for (;;) {
-		const piece = await readMore(fd, PIECE_LENGTH);
+		const piece = await readMore(fd, room);
 		if (piece.length === 0) return;
 		yield piece;
 	}
