@@ -21,5 +21,11 @@
     { 'target_name': 'notify', 'sources': ['notify.cc'] },
     { 'target_name': 'inflate', 'sources': ['inflate.cc'], 'libraries': ['-lisal'] },
     { 'target_name': 'posix', 'sources': ['posix.cc'] },
+    # SQLite loads it, not Node; better-sqlite3 has the SQLite, and its headers.
+    {
+      'target_name': 'rows',
+      'sources': ['rows.cc'],
+      'include_dirs': ["<!(node -p \"require('path').join(require.resolve('better-sqlite3/package.json'), '../deps/sqlite3')\")"],
+    },
   ],
 }

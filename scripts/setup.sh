@@ -48,7 +48,7 @@ fi
 
 release=native/build/Release
 loads() { node -e 'for (const name of ["tsdup", "crypto", "frames", "directory", "inflate", "fuse", "notify", "posix"]) require(`./'$release'/${name}.node`)' 2>/dev/null; }
-if ! loads || [ -n "$(find native -maxdepth 1 -type f -newer $release/inflate.node)" ]; then
+if ! loads || [ ! -f $release/rows.node ] || [ -n "$(find native -maxdepth 1 -type f -newer $release/inflate.node)" ]; then
 	say "building the native addon"
 	log=$(mktemp)
 	(cd native && ../node_modules/.bin/node-gyp rebuild) >"$log" 2>&1 || { tail -30 "$log" >&2; fail "it does not build."; }

@@ -10,19 +10,23 @@ import { TsdupError } from './errors.js';
  * @throws TsdupError when it is not built or does not load
  */
 export function loadAddon(name: string, library: string): unknown {
-	const root = packageRoot();
-	const path = join(root, 'native/build/Release', `${name}.node`);
-	if (!existsSync(path)) {
-		throw new TsdupError(`The native addon is not built (no ${path}): run "npm run setup" in ${root}`);
-	}
+	const path = addonPath(name);
 	try {
 		return createRequire(import.meta.url)(path);
 	} catch (cause) {
 		throw new TsdupError(
-			`The native addon ${path} does not load (${String(cause)}): install ${library}, or run "npm run setup" in ${root}`,
+			`The native addon ${path} does not load (${String(cause)}): install ${library}, or run "npm run setup" in ${packageRoot()}`,
 			{ cause },
 		);
 	}
+}
+
+/** Where the addon is. @throws TsdupError when it is not built */
+export function addonPath(name: string): string {
+	const root = packageRoot();
+	const path = join(root, 'native/build/Release', `${name}.node`);
+	if (existsSync(path)) return path;
+	throw new TsdupError(`The native addon is not built (no ${path}): run "npm run setup" in ${root}`);
 }
 
 /** The nearest folder above with a package.json: this file lies at different depths before and after compiling. */

@@ -38,7 +38,12 @@ export interface Entry extends Header {
 }
 
 /** An entry as stat(2) tells of it. */
-export type ListedEntry = Omit<Entry, 'uname' | 'gname' | 'link' | 'stamp'>;
+export type StatEntry = Omit<Entry, 'uname' | 'gname' | 'link' | 'stamp' | 'xattrs'>;
+
+/** An entry of a listing. */
+export interface ListedEntry extends StatEntry {
+	readonly hasXattrs: boolean;
+}
 
 /** An entry as a backup compares it with the source: names of owners are not compared. */
 export type FormerEntry = Omit<Entry, 'uname' | 'gname'>;

@@ -1,12 +1,18 @@
 /** What the index knows of an entry as the file system tells it. */
-import { type ListedEntry, ROOT_NODE } from '../index/entry.js';
+import { ROOT_NODE, type StatEntry } from '../index/entry.js';
 import type { Names } from '../snapshots/snapshots.js';
 import type { Attributes, DirectoryEntry } from './driver.js';
 
 /** What a listing tells of an entry. @param base as of `attributes` */
-export function listed(name: Buffer, base: number, entry: ListedEntry, names: Names): DirectoryEntry {
+export function listed(
+	name: Buffer,
+	base: number,
+	entry: StatEntry,
+	names: Names,
+	hasXattrs: boolean,
+): DirectoryEntry {
 	const { type, size } = entry;
-	const known = size === null ? null : attributes(base, entry, size, names);
+	const known = size === null ? null : attributes(base, entry, size, names, hasXattrs);
 	return { name, ino: base + names.first, type, attributes: known };
 }
 
@@ -16,9 +22,10 @@ export const ONE: Names = { names: 1, first: ROOT_NODE };
 /** @param base added to a node's number to make an inode */
 export function attributes(
 	base: number,
-	entry: ListedEntry,
+	entry: StatEntry,
 	size: number,
 	{ names, first }: Names,
+	hasXattrs: boolean,
 ): Attributes {
 	const { type, uid, gid, mtime, devMajor, devMinor } = entry;
 	// A backup doesn't record a symlink's mode; Linux shows all of them as 0777.
@@ -38,6 +45,6 @@ export function attributes(
 		mtimeNs: entry.mtimeNs ?? 0,
 		devMajor,
 		devMinor,
-		hasXattrs: entry.xattrs !== null,
+		hasXattrs,
 	};
 }

@@ -118,7 +118,7 @@ export class SnapshotFileSystem implements FileSystem {
 		const { snapshots } = shown;
 		return snapshots
 			.listStat(set, node)
-			.map((entry) => listed(entry.name, base, entry, snapshots.names(set, entry)));
+			.map((entry) => listed(entry.name, base, entry, snapshots.names(set, entry), entry.hasXattrs));
 	}
 
 	async readlink(ino: number): Promise<Buffer> {
@@ -177,7 +177,7 @@ export class SnapshotFileSystem implements FileSystem {
 	async #attributes({ shown: collection, set, base }: Located, entry: Entry): Promise<Attributes> {
 		const size =
 			entry.size ?? (await this.#orEio(describe(entry, set), () => collection.snapshots.size(set, entry)));
-		return attributes(base, entry, size, collection.snapshots.names(set, entry));
+		return attributes(base, entry, size, collection.snapshots.names(set, entry), entry.xattrs !== null);
 	}
 
 	async release(handle: number): Promise<void> {
@@ -212,7 +212,8 @@ export class SnapshotFileSystem implements FileSystem {
 			const { attributes } = this.#folders.link(ino, place.shown, set as SnapshotSet);
 			return { name: bytes, ino, type: 'symlink', attributes };
 		}
-		return listed(bytes, place.base, this.#entry(place), ONE);
+		const entry = this.#entry(place);
+		return listed(bytes, place.base, entry, ONE, entry.xattrs !== null);
 	}
 
 	/** @throws Errno ESTALE when its snapshot has gone */

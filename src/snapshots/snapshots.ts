@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache';
 import type { Content } from '../content/content.js';
 import type { Resolver } from '../content/resolver.js';
 import { MissingObjectError } from '../errors.js';
-import type { Entry, ListedEntry, SnapshotSet } from '../index/entry.js';
+import type { Entry, ListedEntry, SnapshotSet, StatEntry } from '../index/entry.js';
 import { type Extent, ExtentMap } from '../index/extents.js';
 import type { Index } from '../index/index.js';
 
@@ -142,7 +142,7 @@ export class Snapshots {
 	 * Hard links: how many names the entry's file has in the snapshot, and the node of the first of them, which stands for the file.
 	 * Names belong together if the backup saw them as one file and they have the same metadata, so also the same content.
 	 */
-	names(set: SnapshotSet, entry: ListedEntry): Names {
+	names(set: SnapshotSet, entry: StatEntry): Names {
 		if (entry.hardLink === null) return { names: 1, first: entry.node };
 		const { hardLink, type, mode, uid, gid, mtime, mtimeNs, size } = entry;
 		const key = [set.id, hardLink, type, mode, uid, gid, mtime, mtimeNs, size].join();

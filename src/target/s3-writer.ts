@@ -52,6 +52,8 @@ export class S3Writer implements ObjectWriter {
 	#doubtful = false;
 	#partCount = 0;
 	#part: Buffer | undefined;
+	/** Memory of parts that the store has: new memory for each would keep the garbage collector busy. */
+	readonly #free: Buffer[] = [];
 	#filled = 0;
 	#upload: Promise<string | undefined> | undefined;
 	#failure: unknown;
@@ -71,7 +73,7 @@ export class S3Writer implements ObjectWriter {
 	async write(chunk: Buffer): Promise<void> {
 		for (let offset = 0; offset < chunk.length; ) {
 			if (this.#filled === PART_SIZE) await this.#sendPart().catch((cause) => this.#fail(cause));
-			this.#part ??= Buffer.allocUnsafe(PART_SIZE);
+			this.#part ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(PART_SIZE);
 			const copied = chunk.copy(this.#part, this.#filled, offset);
 			this.#filled += copied;
 			offset += copied;
@@ -194,7 +196,11 @@ export class S3Writer implements ObjectWriter {
 			const stored = await this.#client.send(new UploadPartCommand(request), options);
 			this.#parts[number - 1] = { PartNumber: number, ETag: stored.ETag };
 			this.#sent[number - 1] = sent;
-			if (this.#integrity.agrees(sent, stored)) return;
+			if (this.#integrity.agrees(sent, stored)) {
+				// Not before: what failed may still be on its way.
+				if (body.length === PART_SIZE) this.#free.push(body);
+				return;
+			}
 			if (i === SENDINGS) break;
 		}
 		this.#doubtful = true;
