@@ -34,6 +34,8 @@ export function makeSpecial(path: Buffer, entry: Entry): void {
 	renameSync(Buffer.concat([folder, Buffer.from(`/${aside}`)]), path);
 }
 
+const IS_ROOT = process.getuid?.() === 0;
+
 /** @returns what could not be set, in words */
 export function applyMetadata(path: Buffer, entry: Entry): string[] {
 	const problems: string[] = [];
@@ -44,7 +46,7 @@ export function applyMetadata(path: Buffer, entry: Entry): string[] {
 			problems.push(`${what} could not be set: ${(error as Error).message}`);
 		}
 	};
-	if (process.getuid?.() === 0) {
+	if (IS_ROOT) {
 		attempt('owner', () =>
 			lchownSync(path, ownerId('passwd', entry.uname, entry.uid), ownerId('group', entry.gname, entry.gid)),
 		);
@@ -61,9 +63,8 @@ export function applyMetadata(path: Buffer, entry: Entry): string[] {
 }
 
 function setXattrs(path: Buffer, entry: Entry, attempt: (what: string, act: () => void) => void): void {
-	const isRoot = process.getuid?.() === 0;
 	for (const { name, value } of decodeXattrs(entry.xattrs)) {
-		if (!isRoot && needsRoot(name)) continue;
+		if (!IS_ROOT && needsRoot(name)) continue;
 		attempt(`the extended attribute ${name}`, () => setXattr(path, name, value));
 	}
 }
