@@ -127,8 +127,8 @@ describe('a killed run', () => {
 			assert.deepEqual(more, []);
 			const { said, stored } = await run.backup();
 			const kept = keptVolumes(said);
-			// Two volumes may be on their way while the next is written.
-			assert.ok(kept >= volume - 3 && kept >= 1 && kept < volume, said);
+			// Killed when the volume before it had just been written: two others may still be on their way.
+			assert.ok(kept >= volume - 4 && kept >= 1 && kept < volume, said);
 			assert.deepEqual([...stored.keys()], [time]);
 			assert.equal(Math.min(...(stored.get(time as number) ?? [])), kept + 1);
 			assert.deepEqual(run.times(), [time]);
