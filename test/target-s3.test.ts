@@ -1,9 +1,9 @@
 /** What an S3 target promises about failures, odd stores and quietness, on a real S3 server. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { pbkdf2, randomBytes } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
-import { inspect } from 'node:util';
+import { inspect, promisify } from 'node:util';
 import { GetObjectCommand, ListMultipartUploadsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { TargetError } from '../src/errors.js';
 import { openTarget } from '../src/target/open.js';
@@ -89,6 +89,18 @@ test('each failure is one sentence that says what to do, exit 7, and shows no se
 			});
 		}
 	}
+});
+
+test('an upload that cannot begin is told of once, however late the digest of its first part comes', async () => {
+	const target = await openTarget({ ...location, bucket: 'no-such-bucket' }, { create: false });
+	const writer = target.create('large');
+	// All threads of the pool, where digests are made.
+	const busy = Array.from({ length: 4 }, () => promisify(pbkdf2)('a', 'b', 1_000_000, 32, 'sha512'));
+	await assert.rejects(async () => {
+		await writer.write(Buffer.alloc(9 * MIB));
+		await writer.commit();
+	}, /there is no bucket no-such-bucket/);
+	await Promise.all(busy);
 });
 
 test('a body that breaks off is taken up again where it ended', async (t) => {

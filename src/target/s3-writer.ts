@@ -183,7 +183,11 @@ export class S3Writer implements ObjectWriter {
 	}
 
 	async #uploadPart(body: Buffer, number: number): Promise<void> {
-		this.#upload ??= this.#begin();
+		if (this.#upload === undefined) {
+			this.#upload = this.#begin();
+			// It is met below; that may be later than it fails.
+			this.#upload.catch(() => {});
+		}
 		const sent = await digest(body);
 		const request = {
 			...this.#object,
