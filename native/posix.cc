@@ -1,6 +1,5 @@
-// System calls that Node does not have, for src/posix/: extended attributes, times in nanoseconds, holes, the
-// priority of threads. Paths and names are
-// bytes; the last component of a path is never followed. All of them block, as the *Sync functions of node:fs do.
+// System calls that Node does not have, for src/posix/: extended attributes, times in nanoseconds, holes, the priority of threads.
+// Paths and names are bytes; the last component of a path is never followed. All of them block, as the *Sync functions of node:fs do.
 //
 //   list(file) -> Buffer                    names, each ended by a NUL
 //   get(file, name) -> Buffer | null        null: it has no such attribute

@@ -100,7 +100,7 @@ export class Difftar {
 		const header =
 			piece && piece.number > 1 ? { ...entry, extras: [] } : { ...entry, ...nanoseconds(metadata) };
 		// While it is written.
-		const digest = piece && !piece.last ? hashOf('sha256', body) : null;
+		const digest = piece && !piece.last ? digestOf(body) : null;
 		digest?.catch(() => {});
 		await volume.writer.write(tarHeader(header));
 		const offset = volume.writer.tarLength;
@@ -112,13 +112,7 @@ export class Difftar {
 		const extent = { length: body.length, volume: volumeId(this.#options.set.time, volume.number), offset };
 		if (piece && digest) {
 			const { number, stamp } = piece;
-			this.#options.checkpoints.piece({
-				path,
-				number,
-				stamp,
-				extent,
-				digest: (await digest).toString('hex'),
-			});
+			this.#options.checkpoints.piece({ path, number, stamp, extent, digest: await digest });
 		}
 		return extent;
 	}
@@ -179,6 +173,11 @@ export class Difftar {
 		this.stored.push({ id, volume });
 		await this.#options.checkpoints.volume({ manifest, id, stored: volume, finished });
 	}
+}
+
+/** Of a piece's bytes, to know it again. */
+export async function digestOf(body: Buffer): Promise<string> {
+	return (await hashOf('sha256', body)).toString('hex');
 }
 
 export function protection(encryptor: Encryptor | null): NameProtection {

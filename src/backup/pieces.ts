@@ -3,11 +3,10 @@
  * a header stands before its data: so data is kept until a piece is full, and what is read is what the header says.
  */
 import { type BigIntStats, fstatSync, lstatSync } from 'node:fs';
-import { hashOf } from '../crypto/crypto.js';
 import type { Metadata } from '../index/entry.js';
 import { type Extent, pushExtent } from '../index/extents.js';
 import { CannotResume, type StoredPiece } from './checkpoints.js';
-import type { Difftar } from './difftar.js';
+import { type Difftar, digestOf } from './difftar.js';
 
 /** With its header a piece fills one frame's worth of tar, so a read of one piece needs at most two frames. */
 export const PIECE_LENGTH = 2 ** 20 - 512;
@@ -69,8 +68,7 @@ export class PieceWriter {
 		const body = this.#take(Math.min(this.#keptLength, PIECE_LENGTH));
 		const kept = this.#file.kept[this.#pieces++];
 		if (kept) {
-			const digest = (await hashOf('sha256', body)).toString('hex');
-			if (last || kept.digest !== digest) throw new CannotResume('the file has changed');
+			if (last || kept.digest !== (await digestOf(body))) throw new CannotResume('the file has changed');
 			pushExtent(this.#extents, kept.extent);
 			return;
 		}

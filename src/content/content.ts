@@ -66,6 +66,7 @@ export class Content {
 	/** Sets have gone: what is known of their volumes may be of others' soon. */
 	forget(): void {
 		this.#volumes.clear();
+		this.#locating.clear();
 	}
 
 	/** Tar bytes from `offset`, up to `end` or the end of the frame that holds `offset`. */
@@ -159,12 +160,14 @@ export class Content {
 	async #locate(id: number, again: boolean): Promise<LocatedVolume> {
 		const locating = this.#foreign.locate(id, again);
 		this.#locating.set(id, locating);
+		// Not when it was forgotten, or is located again, meanwhile.
+		const isAwaited = () => this.#locating.get(id) === locating;
 		try {
 			const volume = await locating;
-			this.#volumes.set(id, volume);
+			if (isAwaited()) this.#volumes.set(id, volume);
 			return volume;
 		} finally {
-			this.#locating.delete(id);
+			if (isAwaited()) this.#locating.delete(id);
 		}
 	}
 }

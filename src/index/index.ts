@@ -238,8 +238,7 @@ export class Index {
 }
 
 /**
- * A row of node, name and the columns of FORMER. Rows as arrays take two thirds of the
- * time of rows as objects, where there are many.
+ * A row of node, name and the columns of FORMER. Rows as arrays take two thirds of the time of rows as objects, where there are many.
  */
 function toFormer(row: readonly unknown[]): FormerEntry {
 	return {
