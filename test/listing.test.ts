@@ -1,26 +1,14 @@
 /** A listing out of the index says the same as its entries one by one. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Entry, type Header, ROOT_NODE, type SnapshotSet } from '../src/index/entry.js';
-import { Index } from '../src/index/index.js';
+import type { Index } from '../src/index/index.js';
 import { SetImport } from '../src/index/set-import.js';
+import { newIndex } from './new-index.js';
 
 const SET: SnapshotSet = { id: 1, kind: 'full', time: 1000, start: null, chain: 1000 };
 const NONE = Buffer.alloc(0);
-
-function newIndex(t: TestContext): Index {
-	const dir = mkdtempSync(join(tmpdir(), 'tsdup-listing-'));
-	const index = new Index(join(dir, 'index.sqlite'));
-	t.after(() => {
-		index.close();
-		rmSync(dir, { recursive: true });
-	});
-	return index;
-}
 
 const or = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: null });
 const most32 = fc.nat({ max: 2 ** 32 - 1 });

@@ -1,22 +1,9 @@
 /** Each path has one node, in whatever order an import brings the paths, and over several imports. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
-import { Index } from '../src/index/index.js';
 import { Nodes } from '../src/index/nodes.js';
-
-function newIndex(t: TestContext): Index {
-	const dir = mkdtempSync(join(tmpdir(), 'tsdup-nodes-'));
-	const index = new Index(join(dir, 'index.sqlite'));
-	t.after(() => {
-		index.close();
-		rmSync(dir, { recursive: true });
-	});
-	return index;
-}
+import { newIndex } from './new-index.js';
 
 test('however paths follow each other, each has a node of its own that leads back to it', (t) => {
 	const index = newIndex(t);
