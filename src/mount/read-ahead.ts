@@ -32,7 +32,7 @@ interface Ready {
 export class ReadAhead {
 	readonly #tree: Tree;
 	readonly #give: (files: Files) => void;
-	/** The small file that somebody asked for last, or was given. */
+	/** The small file that somebody asked for last. */
 	#last = 0;
 	/** What was given last. */
 	#given: ReadonlyMap<number, Buffer> = new Map();
@@ -64,13 +64,13 @@ export class ReadAhead {
 
 	/** Somebody asked for a small file. */
 	async read(ino: number): Promise<void> {
+		const inOrder = this.#last < ino && ino < this.#last + NEAR;
+		this.#last = ino;
 		if (this.#given.has(ino)) {
 			this.#credit = CREDIT;
 			return;
 		}
 		if (this.#isGiving) return;
-		const inOrder = this.#last < ino && ino < this.#last + NEAR;
-		this.#last = ino;
 		this.#window = inOrder ? Math.min(this.#window * 2, LONGEST_WINDOW) : FIRST_WINDOW;
 		this.#credit = this.#window < SURE ? 0 : CREDIT;
 		if (this.#window >= SURE) await this.#giveFrom(ino, this.#tree.following(ino, this.#window), false);
@@ -82,15 +82,15 @@ export class ReadAhead {
 	 */
 	async listed(ino: number, entries: readonly DirectoryEntry[]): Promise<void> {
 		const isExpected = this.#route.enter(ino, entries);
+		// Elsewhere it is not what he was reading.
+		if (!isExpected) return;
 		const files = this.#ready?.ino === ino ? this.#ready.files : null;
 		if (this.#credit > 0 && !this.#isGiving) {
 			const first = firstFile(entries);
-			// Elsewhere: not what he was reading.
-			if (first && (first < this.#last || first > this.#last + NEAR)) return;
 			this.#credit -= 1;
 			if (first) await this.#giveFrom(first, files ?? this.#filesOf(entries), this.#credit > 0);
 		}
-		if (isExpected) await this.#prepare();
+		await this.#prepare();
 	}
 
 	/** @param itself whether `ino` is given, too */
@@ -99,7 +99,6 @@ export class ReadAhead {
 		try {
 			const files = await following;
 			this.#given = new Map(files.map((file) => [file.ino, file.bytes]));
-			this.#last = files.at(-1)?.ino ?? ino;
 			this.#give(itself ? files : files.filter((file) => file.ino !== ino));
 		} finally {
 			this.#isGiving = false;
