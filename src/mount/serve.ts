@@ -3,6 +3,7 @@
  * says that the terminal is gone: then it unmounts, too. Called by the mount command, in the foreground or in the background process.
  */
 import { isatty } from 'node:tty';
+import { lowerOtherThreads } from '../posix/calls.js';
 import { detach } from './detach.js';
 import type { Driver, DriverName, FileSystem, Mounted, MountOptions } from './driver.js';
 import { fuseNative } from './fuse-native.js';
@@ -44,6 +45,8 @@ export async function serve(
 		else refresh();
 	});
 
+	// Each reader waits for the main thread.
+	lowerOtherThreads();
 	const mounted = await driver.mount(mountpoint, fs, options);
 	isMounted();
 	await recordHolder(mountpoint);
