@@ -1,4 +1,4 @@
-// A directory's listing: what JavaScript gave of it, kept while the kernel reads it piece by piece.
+// Directories' listings: the parts that JavaScript gave of them, kept while the kernel reads these piece by piece.
 
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -18,44 +19,67 @@ constexpr size_t kFields = 13;
 // What programs are told to read at once.
 constexpr blksize_t kPreferredRead = 1 << 17;
 
-struct Directory {
-  std::vector<char> names;
-  // Where each name ends.
-  std::vector<uint32_t> ends;
-  std::vector<double> attributes;
-};
+// What the kernel's offsets in a directory have more than JavaScript's: 0 is before `.`, 1 before `..`, 2 before the first entry, and what
+// is behind an entry has the entry's.
+constexpr off_t kDots = 2;
+inline off_t AfterOf(off_t offset) { return std::max<off_t>(offset - kDots, 0); }
 
 // What a reader of a directory wants of its listing.
-struct Part {
+struct Wanted {
   fuse_ino_t ino;
   size_t length;
   off_t offset;
   bool plus;
 };
 
-// Listings whose reading has begun; the least recently used goes first.
+// Entries of a directory, one behind the other.
+struct Part {
+  fuse_ino_t ino;
+  // The offset of the entry before them, 0: none is; and of each of them.
+  off_t after;
+  std::vector<off_t> offsets;
+  std::vector<char> names;
+  // Where each name ends.
+  std::vector<uint32_t> ends;
+  std::vector<double> attributes;
+  bool is_last;
+
+  // How many of them are before what is wanted.
+  std::optional<size_t> Before(const Wanted& wanted) const {
+    if (ino != wanted.ino) return std::nullopt;
+    const off_t wanted_after = AfterOf(wanted.offset);
+    if (wanted_after == after) return 0;
+    const auto found = std::find(offsets.begin(), offsets.end(), wanted_after);
+    // What is behind the last of them is in the next part.
+    if (found == offsets.end() || (found + 1 == offsets.end() && !is_last)) return std::nullopt;
+    return found + 1 - offsets.begin();
+  }
+};
+
+// Parts whose reading has begun; the least recently used goes first.
 class Listings {
  public:
-  const Directory* Find(fuse_ino_t ino) {
-    const auto found = std::find_if(kept_.begin(), kept_.end(), [ino](const auto& kept) { return kept.first == ino; });
+  // The one that what is wanted is in; nullptr: it is to be asked for.
+  const Part* Find(const Wanted& wanted) {
+    const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Part& part) { return part.Before(wanted).has_value(); });
     if (found == kept_.end()) return nullptr;
     kept_.splice(kept_.begin(), kept_, found);
-    return &kept_.front().second;
+    return &kept_.front();
   }
-  const Directory& Keep(fuse_ino_t ino, Directory directory) {
-    Drop(ino);
-    kept_.emplace_front(ino, std::move(directory));
+  const Part& Keep(Part part) {
+    Drop(part);
+    kept_.push_front(std::move(part));
     if (kept_.size() > kMost) kept_.pop_back();
-    return kept_.front().second;
+    return kept_.front();
   }
-  void Drop(fuse_ino_t ino) {
-    kept_.remove_if([ino](const auto& kept) { return kept.first == ino; });
+  void Drop(const Part& part) {
+    kept_.remove_if([ino = part.ino, after = part.after](const Part& kept) { return kept.ino == ino && kept.after == after; });
   }
 
  private:
   // More than programs usually read at once; who reads one that is gone asks again.
   static constexpr size_t kMost = 16;
-  std::list<std::pair<fuse_ino_t, Directory>> kept_;
+  std::list<Part> kept_;
 };
 
 inline fuse_entry_param EntryOf(const double* fields) {

@@ -188,47 +188,49 @@ void Session::Ask(fuse_req_t request, Operation operation, fuse_ino_t ino, off_t
                            context_);
 }
 
-void Session::Read(fuse_req_t request, const Part& part) {
-  const Directory* directory = part.offset == 0 ? nullptr : listings_.Find(part.ino);
-  if (directory) return Reply(request, part, *directory);
+void Session::Read(fuse_req_t request, const Wanted& wanted) {
+  const Part* part = wanted.offset == 0 ? nullptr : listings_.Find(wanted);
+  if (part) return Reply(request, wanted, *part);
   const uint64_t id = next_id_;
-  open_[id].part = part;
-  Ask(request, kReaddir, part.ino);
+  open_[id].wanted = wanted;
+  Ask(request, kReaddir, wanted.ino, AfterOf(wanted.offset));
 }
 
-void Session::Listed(uint64_t id, Directory directory) {
+void Session::Listed(uint64_t id, Part part) {
   const auto found = open_.find(id);
   if (found == open_.end()) return;
-  const Part part = found->second.part;
-  Reply(Take(id), part, listings_.Keep(part.ino, std::move(directory)));
+  const Wanted wanted = found->second.wanted;
+  part.ino = wanted.ino;
+  part.after = AfterOf(wanted.offset);
+  Reply(Take(id), wanted, listings_.Keep(std::move(part)));
 }
 
-// Offset 0 is before `.`, 1 before `..`, i + 2 before entry i.
-void Session::Reply(fuse_req_t request, const Part& part, const Directory& directory) {
-  if (listing_.size() < part.length) listing_.resize(part.length);
+void Session::Reply(fuse_req_t request, const Wanted& wanted, const Part& part) {
+  if (listing_.size() < wanted.length) listing_.resize(wanted.length);
   size_t filled = 0;
-  for (auto at = static_cast<size_t>(part.offset); at < directory.ends.size() + 2; at++) {
-    fuse_entry_param entry{};
-    std::string name = at == 0 ? "." : "..";
-    if (at < 2) {
-      entry.attr.st_mode = S_IFDIR;
-      entry.attr.st_ino = part.ino;
-    } else {
-      const size_t i = at - 2;
-      const size_t start = i == 0 ? 0 : directory.ends[i - 1];
-      name.assign(directory.names.data() + start, directory.ends[i] - start);
-      entry = Known(directory.attributes.data() + i * kFields);
-    }
-    const auto next = static_cast<off_t>(at + 1);
+  const auto add = [&](const std::string& name, const fuse_entry_param& entry, off_t next) {
     char* const room = listing_.data() + filled;
-    const size_t left = part.length - filled;
-    const size_t needed = part.plus ? fuse_add_direntry_plus(request, room, left, name.c_str(), &entry, next)
-                                    : fuse_add_direntry(request, room, left, name.c_str(), &entry.attr, next);
-    if (needed > left) break;
+    const size_t left = wanted.length - filled;
+    const size_t needed = wanted.plus ? fuse_add_direntry_plus(request, room, left, name.c_str(), &entry, next)
+                                      : fuse_add_direntry(request, room, left, name.c_str(), &entry.attr, next);
+    if (needed > left) return false;
     filled += needed;
+    return true;
+  };
+  bool fits = true;
+  for (off_t at = wanted.offset; fits && at < kDots; at++) {
+    fuse_entry_param entry{};
+    entry.attr.st_mode = S_IFDIR;
+    entry.attr.st_ino = wanted.ino;
+    fits = add(at == 0 ? "." : "..", entry, at + 1);
+  }
+  for (size_t i = part.Before(wanted).value(); fits && i < part.ends.size(); i++) {
+    const size_t start = i == 0 ? 0 : part.ends[i - 1];
+    const std::string name(part.names.data() + start, part.ends[i] - start);
+    fits = add(name, Known(part.attributes.data() + i * kFields), part.offsets[i] + kDots);
   }
   fuse_reply_buf(request, listing_.data(), filled);
-  if (filled == 0) listings_.Drop(part.ino);
+  if (filled == 0) listings_.Drop(part);
 }
 
 void Session::Receive() {

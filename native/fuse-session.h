@@ -33,7 +33,7 @@ struct Open {
   fuse_req_t request;
   Clock::time_point since;
   // Of a kReaddir.
-  Part part;
+  Wanted wanted;
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -50,9 +50,10 @@ class Session : public std::enable_shared_from_this<Session> {
   // Lets JavaScript answer.
   void Ask(fuse_req_t request, Operation operation, fuse_ino_t ino, off_t offset = 0, size_t length = 0,
            const char* name = nullptr);
-  // Answers with a part of a listing, which JavaScript is asked for when its reading begins.
-  void Read(fuse_req_t request, const Part& part);
-  void Listed(uint64_t id, Directory directory);
+  // Answers with entries of a directory. JavaScript is asked for each part of it when that part's reading begins.
+  void Read(fuse_req_t request, const Wanted& wanted);
+  // The part's place is the one that was asked for.
+  void Listed(uint64_t id, Part part);
   // The request, which is no longer open then; nullptr when it was not.
   fuse_req_t Take(uint64_t id);
   // Answers those that are open for longer with EIO. Returns their ids.
@@ -89,7 +90,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool without_xattrs = false;
 
  private:
-  void Reply(fuse_req_t request, const Part& part, const Directory& directory);
+  void Reply(fuse_req_t request, const Wanted& wanted, const Part& part);
   void Receive();
   void End();
   void Notify(Notifier::Notice notice) {
@@ -107,7 +108,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Napi::AsyncContext context_;
   std::unordered_map<uint64_t, Open> open_;
   Listings listings_;
-  // The part of one that is being answered; kept, because the kernel asks for much more than most have.
+  // What is being answered of one; kept, because the kernel asks for much more than most have.
   std::vector<char> listing_;
   std::unordered_set<fuse_ino_t> with_xattrs_;
   std::vector<uint64_t> interrupted_;

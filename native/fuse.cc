@@ -10,8 +10,8 @@
 // seconds that the kernel may trust the name, and the attributes, blocks of 512 bytes, 1 if it has extended attributes (ACLs are
 // such). A size of NaN: only ino and mode are known. JavaScript is asked for extended attributes only of what has some.
 //
-// Directories are not opened: a listing is asked for when its reading begins, kept here until it ends, and from then on in the
-// kernel's cache, until the directory's mtime is another one.
+// Directories are not opened: a listing is asked for when its reading begins, part by part, which are kept here while they are read, and
+// from then on in the kernel's cache, until the directory's mtime is another one.
 
 #include <sys/uio.h>
 
@@ -30,17 +30,23 @@ namespace {
 
 uint64_t IdOf(const Napi::Value& value) { return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()); }
 
-Directory ListingOf(const Napi::CallbackInfo& info) {
+Part PartOf(const Napi::CallbackInfo& info) {
   const auto names = info[1].As<Napi::Buffer<char>>();
   const auto ends = info[2].As<Napi::Uint32Array>();
-  const auto attributes = info[3].As<Napi::Float64Array>();
+  const auto offsets = info[3].As<Napi::Float64Array>();
+  const auto attributes = info[4].As<Napi::Float64Array>();
   const size_t count = ends.ElementLength();
-  const bool fits = attributes.ElementLength() == count * kFields && (count == 0 || ends[count - 1] <= names.Length()) &&
-                    std::is_sorted(ends.Data(), ends.Data() + count);
-  if (!fits) throw Napi::RangeError::New(info.Env(), "a listing whose parts do not fit together");
-  return {{names.Data(), names.Data() + names.Length()},
-          {ends.Data(), ends.Data() + count},
-          {attributes.Data(), attributes.Data() + attributes.ElementLength()}};
+  const bool is_last = info[5].As<Napi::Boolean>();
+  const bool fits = offsets.ElementLength() == count && attributes.ElementLength() == count * kFields && (count > 0 || is_last) &&
+                    (count == 0 || ends[count - 1] <= names.Length()) && std::is_sorted(ends.Data(), ends.Data() + count);
+  if (!fits) throw Napi::RangeError::New(info.Env(), "a listing whose pieces do not fit together");
+  Part part{};
+  part.offsets.assign(offsets.Data(), offsets.Data() + count);
+  part.names.assign(names.Data(), names.Data() + names.Length());
+  part.ends.assign(ends.Data(), ends.Data() + count);
+  part.attributes.assign(attributes.Data(), attributes.Data() + attributes.ElementLength());
+  part.is_last = is_last;
+  return part;
 }
 
 void Method(Napi::Object object, const char* name, std::function<Napi::Value(const Napi::CallbackInfo&)> method) {
@@ -100,7 +106,7 @@ Napi::Value MountSession(const Napi::CallbackInfo& info) {
     return call.Env().Undefined();
   });
   Method(object, "listing", [session](const Napi::CallbackInfo& call) -> Napi::Value {
-    session->Listed(IdOf(call[0]), ListingOf(call));
+    session->Listed(IdOf(call[0]), PartOf(call));
     return call.Env().Undefined();
   });
   Method(object, "space", [session](const Napi::CallbackInfo& call) -> Napi::Value {

@@ -14,6 +14,7 @@ import {
 	type FileSystem,
 	type Mounted,
 	type OpenFile,
+	type Part,
 	ROOT_INO,
 } from '../src/mount/driver.js';
 import { fuse3 } from '../src/mount/fuse3.js';
@@ -36,6 +37,12 @@ const SHELF_COUNT = 60;
 const FIRST_SHELF = 100;
 const ON_SHELF = 8;
 const FIRST_ON_SHELF = 10_000;
+/** A folder whose listing comes in six parts. */
+const LONG = 60;
+const FIRST_LONG = 20_000;
+const LONG_FILES = 5500;
+/** Entries of a part. */
+const PART = 1000;
 
 const name = (i: number) => Buffer.from(`file ${String(i).padStart(4, '0')}`);
 const content = (i: number) => bytesFrom(`file ${i}`, (i * 37) % 9000);
@@ -50,7 +57,7 @@ class CountedTree implements FileSystem {
 	#attributes(ino: number): Attributes {
 		const folder = ino !== STUCK && ino < FIRST_FILE;
 		let size = ino === STUCK ? 10 : 0;
-		if (ino >= FIRST_FILE) size = content(this.#number(ino)).length;
+		if (ino >= FIRST_FILE && ino < FIRST_LONG) size = content(this.#number(ino)).length;
 		return {
 			...{ ino, type: folder ? 'dir' : 'file', mode: folder ? 0o755 : 0o644, nlink: 1, uid: 0, gid: 0 },
 			...{ size, allocated: size, mtime: 1_700_000_000, mtimeNs: 123_456_789, devMajor: 0, devMinor: 0 },
@@ -83,15 +90,18 @@ class CountedTree implements FileSystem {
 		return this.#attributes(found.ino);
 	}
 
-	async readdir(ino: number): Promise<DirectoryEntry[]> {
+	async readdir(ino: number, after: number): Promise<Part> {
 		this.#count('readdir');
-		return this.#entries(ino);
+		const entries = await this.#entries(ino);
+		const first = entries.findIndex(({ offset }) => offset === after) + 1;
+		return { entries: entries.slice(first, first + PART), isLast: first + PART >= entries.length };
 	}
 
 	async #entries(ino: number): Promise<DirectoryEntry[]> {
 		const entry = (name: Buffer, child: number) => {
 			const attributes = this.#attributes(child);
-			return { name, ino: child, type: attributes.type, attributes: ino === DARK ? null : attributes };
+			const { type } = attributes;
+			return { name, ino: child, offset: child, type, attributes: ino === DARK ? null : attributes };
 		};
 		if (ino === ROOT_INO) {
 			return [
@@ -100,12 +110,14 @@ class CountedTree implements FileSystem {
 				entry(Buffer.from('stuck'), STUCK),
 				entry(Buffer.from('shelves'), SHELVES),
 				entry(Buffer.from('more'), MORE_SHELVES),
+				entry(Buffer.from('long'), LONG),
 			];
 		}
 		if (ino === SHELVES || ino === MORE_SHELVES) {
 			const first = FIRST_SHELF + (ino === SHELVES ? 0 : SHELF_COUNT);
 			return Array.from({ length: SHELF_COUNT }, (_, i) => entry(name(i), first + i));
 		}
+		if (ino === LONG) return Array.from({ length: LONG_FILES }, (_, i) => entry(name(i), FIRST_LONG + i));
 		if (ino >= FIRST_SHELF) {
 			const shelf = (ino - FIRST_SHELF) * ON_SHELF;
 			return Array.from({ length: ON_SHELF }, (_, i) => entry(name(shelf + i), FIRST_ON_SHELF + shelf + i));

@@ -2,8 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Entry, type Header, ROOT_NODE, type SnapshotSet } from '../src/index/entry.js';
-import type { Index } from '../src/index/index.js';
+import {
+	type Entry,
+	type Header,
+	type ListedEntry,
+	ROOT_NODE,
+	type SnapshotSet,
+} from '../src/index/entry.js';
+import { type Index, PAGE } from '../src/index/index.js';
 import { SetImport } from '../src/index/set-import.js';
 import { newIndex } from './new-index.js';
 
@@ -66,7 +72,7 @@ test('whatever there is to say of entries, a listing says it', (t) => {
 	fc.assert(
 		fc.property(fc.uniqueArray(entry, { selector: ({ name }) => name.toString('latin1') }), (entries) => {
 			add(index, entries);
-			const listed = index.listStat(SET, ROOT_NODE);
+			const listed = index.listStat(SET, ROOT_NODE, 0);
 			assert.deepEqual(listed, index.list(SET, ROOT_NODE).map(stat));
 			const names = entries.map((one) => one.name).sort(Buffer.compare);
 			assert.deepEqual(
@@ -79,20 +85,33 @@ test('whatever there is to say of entries, a listing says it', (t) => {
 
 test('an empty directory, and one of another set, list nothing', (t) => {
 	const index = newIndex(t);
-	assert.deepEqual(index.listStat(SET, ROOT_NODE), []);
+	assert.deepEqual(index.listStat(SET, ROOT_NODE, 0), []);
 	add(index, []);
-	assert.deepEqual(index.listStat(SET, ROOT_NODE), []);
-	assert.deepEqual(index.listStat({ ...SET, time: 7 }, 12345), []);
+	assert.deepEqual(index.listStat(SET, ROOT_NODE, 0), []);
+	assert.deepEqual(index.listStat({ ...SET, time: 7 }, 12345, 0), []);
 });
 
-test('a directory of many entries is listed whole', (t) => {
+test('a directory of many entries is listed whole, in parts', (t) => {
 	const index = newIndex(t);
 	const [first] = fc.sample(header, { numRuns: 1, seed: 1 });
-	const entries = Array.from({ length: 20_000 }, (_, i) => {
-		return { name: Buffer.from(String(i).padStart(5, '0')), header: first as Header, size: i };
+	// Nodes are numbered in another order than that of names.
+	const entries = Array.from({ length: 20 * PAGE }, (_, i) => {
+		return {
+			name: Buffer.from(String((i * 7919) % (20 * PAGE)).padStart(5, '0')),
+			header: first as Header,
+			size: i,
+		};
 	});
 	index.db.transaction(() => add(index, entries))();
-	const listed = index.listStat(SET, ROOT_NODE);
-	assert.equal(listed.length, entries.length);
-	assert.ok(listed.every((entry, i) => entry.size === i && entry.name.equals(entries[i]?.name ?? NONE)));
+	const parts: ListedEntry[][] = [];
+	do parts.push(index.listStat(SET, ROOT_NODE, parts.at(-1)?.at(-1)?.node ?? 0));
+	while (parts.at(-1)?.length === PAGE);
+	assert.deepEqual(
+		parts.map((part) => part.length),
+		[...Array(20).fill(PAGE), 0],
+	);
+	assert.deepEqual(parts.flat(), index.list(SET, ROOT_NODE).map(stat));
+	// From the middle of a part as well.
+	const [part = []] = parts;
+	assert.deepEqual(index.listStat(SET, ROOT_NODE, part[499]?.node as number).slice(0, 500), part.slice(500));
 });

@@ -7,11 +7,11 @@ import { TsdupError } from '../src/errors.js';
 import { reportError, reportReady, runInBackground } from '../src/mount/background.js';
 import {
 	type Attributes,
-	type DirectoryEntry,
 	type DriverName,
 	Errno,
 	type FileSystem,
 	type OpenFile,
+	type Part,
 	ROOT_INO,
 } from '../src/mount/driver.js';
 import { prepareMountpoint } from '../src/mount/mountpoint.js';
@@ -27,6 +27,8 @@ export const LONG_NAME = Buffer.alloc(255, 0xff);
 export const DEEP_NAME = Buffer.alloc(255, 0xe9);
 export const DEPTH = 15;
 export const MANY = 5000;
+/** Entries of a directory that are given at once. */
+const PART = 1000;
 export const DATA = content(5_000_000);
 
 /** user::rw-, user:1234:r--, group::r--, mask::r--, other::---, as the kernel has it. */
@@ -159,14 +161,17 @@ export class SyntheticTree implements FileSystem {
 		return found.attributes;
 	}
 
-	async readdir(ino: number): Promise<DirectoryEntry[]> {
-		const { children } = this.#node(ino);
-		return [...(children ?? [])].map(([name, { attributes }]) => ({
+	async readdir(ino: number, after: number): Promise<Part> {
+		const all = [...(this.#node(ino).children ?? [])];
+		const first = all.findIndex(([, { attributes }]) => attributes.ino === after) + 1;
+		const entries = all.slice(first, first + PART).map(([name, { attributes }]) => ({
 			name: Buffer.from(name, 'latin1'),
 			ino: attributes.ino,
+			offset: attributes.ino,
 			type: attributes.type,
 			attributes,
 		}));
+		return { entries, isLast: first + PART >= all.length };
 	}
 
 	async readlink(ino: number): Promise<Buffer> {

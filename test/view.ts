@@ -62,7 +62,8 @@ export async function openView(url: string): Promise<View> {
 }
 
 async function readFolder(fs: SnapshotFileSystem, ino: number, above: string, seen: Seen): Promise<void> {
-	for (const { name, ino: child, type } of await fs.readdir(ino)) {
+	const { entries } = await fs.readdir(ino, 0);
+	for (const { name, ino: child, type } of entries) {
 		const path = above + name;
 		if (type === 'dir') await readFolder(fs, child, `${path}/`, seen);
 		else if (type === 'file') seen.set(path, await readFile(fs, ino, name));

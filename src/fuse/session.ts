@@ -1,7 +1,7 @@
 /**
  * A read-only FUSE file system upon libfuse 3's low-level interface (native/fuse.cc). Requests come by inode; each is answered
- * once, whenever the answer is there. Listings carry attributes and are kept by the addon, so that going through a directory asks
- * for it once.
+ * once, whenever the answer is there. Listings carry attributes, and come in parts, which the addon keeps, so that going through a
+ * directory asks for each part once.
  */
 import { constants } from 'node:os';
 import { loadAddon } from '../addon.js';
@@ -25,7 +25,7 @@ export interface Request {
 	readonly id: number;
 	/** Of a lookup: the directory's. */
 	readonly ino: number;
-	/** Of a read; bytes. */
+	/** Of a read; bytes. Of a readdir: that of the entry behind which it goes on; 0: from the first one on. */
 	readonly offset: number;
 	/** Of a read or a question about extended attributes; bytes. */
 	readonly length: number;
@@ -82,7 +82,14 @@ interface NativeSession {
 	data(id: number, pieces: readonly Buffer[]): void;
 	link(id: number, target: Buffer): void;
 	xattr(id: number, size: number, bytes: Buffer): void;
-	listing(id: number, names: Buffer, ends: Uint32Array, attributes: Float64Array): void;
+	listing(
+		id: number,
+		names: Buffer,
+		ends: Uint32Array,
+		offsets: Float64Array,
+		attributes: Float64Array,
+		isLast: boolean,
+	): void;
 	space(id: number, blockSize: number, blocks: number, files: number): void;
 	expire(ms: number): number[];
 	store(inos: readonly number[], contents: readonly Buffer[]): void;
@@ -159,20 +166,31 @@ export class Session {
 		this.#native.xattr(request.id, request.length, bytes);
 	}
 
-	/** To `readdir`: all entries but `.` and `..`. The kernel keeps them until it sees another mtime of the directory. */
-	listing(id: number, entries: readonly { name: Buffer; attr: Attr }[]): void {
+	/**
+	 * To `readdir`: the entries, but for `.` and `..`, that come next, or some of them. The kernel keeps them until it sees another mtime of
+	 * the directory.
+	 * @param entries their offsets are from 1 to 2^53 - 1, each in its directory only once
+	 * @param isLast whether these are all; if not, there is one at least
+	 */
+	listing(
+		id: number,
+		entries: readonly { name: Buffer; offset: number; attr: Attr }[],
+		isLast: boolean,
+	): void {
 		const ends = new Uint32Array(entries.length);
+		const offsets = new Float64Array(entries.length);
 		const attributes = new Float64Array(entries.length * FIELDS);
 		const names = Buffer.allocUnsafe(entries.reduce((length, { name }) => length + name.length, 0));
 		let end = 0;
-		entries.forEach(({ name, attr }, i) => {
+		entries.forEach(({ name, offset, attr }, i) => {
 			// Names are short: a call for each would take longer than its bytes.
 			for (let at = 0; at < name.length; at++) names[end + at] = name[at] as number;
 			end += name.length;
 			ends[i] = end;
+			offsets[i] = offset;
 			fill(attributes, i * FIELDS, attr);
 		});
-		this.#native.listing(id, names, ends, attributes);
+		this.#native.listing(id, names, ends, offsets, attributes, isLast);
 	}
 
 	/** To `statfs`. */

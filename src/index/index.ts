@@ -15,7 +15,7 @@ const FORMER = `v.type, v.mode, v.uid, v.gid, v.mtime, v.mtime_ns AS mtimeNs, v.
 const METADATA = `${FORMER}, v.uname, v.gname`;
 /** Files of a directory that `following` gives at most. */
 const FOLLOWING = 256;
-/** Entries of a directory that `listAfter` gives at most. Written into the query: SQLite plans it anew each time a limit is bound. */
+/** Entries of a directory that `listAfter` and `listStat` give at most. Written into the query: SQLite plans it anew each time a limit is bound. */
 export const PAGE = 1000;
 
 /** Nothing for a set that was deleted meanwhile, although the set before it may still show the same versions. */
@@ -131,13 +131,14 @@ export class Index {
 		return this.#list.all(directory, set.chain, set.time, set.time) as Entry[];
 	}
 
-	/** The same with less of each, in a third of the time. */
-	listStat(set: SnapshotSet, directory: number): ListedEntry[] {
-		this.#listing ??= prepareListing(this.db, SHOWN);
-		return listedEntries(this.#listing.get(directory, set.chain, set.time, set.time) as Buffer | null);
+	/** The same with less of each, in a third of the time: at most PAGE entries behind the node `after`; 0 is before all. */
+	listStat(set: SnapshotSet, directory: number, after: number): ListedEntry[] {
+		this.#listing ??= prepareListing(this.db, SHOWN, PAGE);
+		const { chain, time } = set;
+		return listedEntries(this.#listing.get(directory, after, chain, time, time) as Buffer | null);
 	}
 
-	/** The same, in half the time, of at most PAGE entries behind the name `after`; the empty one is before all. */
+	/** The same as `list`, in half the time: at most PAGE entries behind the name `after`; the empty one is before all. */
 	listAfter(set: SnapshotSet, directory: number, after: Buffer): FormerEntry[] {
 		return (this.#listAfter.all(directory, after, set.chain, set.time, set.time) as unknown[][]).map(
 			toFormer,

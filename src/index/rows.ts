@@ -1,5 +1,5 @@
 /**
- * What a directory shows, for listings: its rows come out of SQLite as one BLOB, because an object for each of them, and a value for each
+ * What a directory shows, for listings: some of its rows at a time come out of SQLite as one BLOB, because an object for each of them, and a value for each
  * of their columns, would take three times as long as finding them (native/rows.cc).
  */
 import type { Database, Statement } from 'better-sqlite3';
@@ -14,8 +14,12 @@ const COLUMNS = 13;
 /** Bytes before them. */
 const HEAD = 8;
 
-/** @param shown which of the versions; its parameters come behind the directory's node */
-export function prepareListing(db: Database, shown: string): Statement {
+/**
+ * Its parameters: the directory's node, the node behind which it begins, and those of `shown`.
+ * @param shown which of the versions
+ * @param limit rows at most
+ */
+export function prepareListing(db: Database, shown: string, limit: number): Statement {
 	db.loadExtension(addonPath('rows'));
 	return db
 		.prepare(
@@ -23,7 +27,9 @@ export function prepareListing(db: Database, shown: string): Statement {
 				allocated)
 			FROM (SELECT n.name, n.id AS node, ${TYPE} AS type, v.mode, v.uid, v.gid, v.mtime, v.mtime_ns, v.size, v.dev_major,
 				v.dev_minor, v.xattrs IS NOT NULL AS has_xattrs, v.hard_link, v.allocated
-				FROM nodes n JOIN versions v ON v.node = n.id WHERE n.parent = ? AND ${shown} ORDER BY n.name)`,
+				FROM nodes n JOIN versions v ON v.node = n.id
+				WHERE n.parent = ? AND n.name > coalesce((SELECT name FROM nodes WHERE id = ?), x'') AND ${shown}
+				ORDER BY n.name LIMIT ${limit})`,
 		)
 		.pluck();
 }

@@ -6,6 +6,7 @@ import type { Attributes, DirectoryEntry } from './driver.js';
 /** What a listing tells of an entry. @param base as of `attributes` */
 export function listed(
 	name: Buffer,
+	offset: number,
 	base: number,
 	entry: StatEntry,
 	names: Names,
@@ -13,7 +14,7 @@ export function listed(
 ): DirectoryEntry {
 	const { type, size } = entry;
 	const known = size === null ? null : attributes(base, entry, size, names, hasXattrs);
-	return { name, ino: base + names.first, type, attributes: known };
+	return { name, ino: base + names.first, offset, type, attributes: known };
 }
 
 /** The root has no other name. */

@@ -36,9 +36,18 @@ export interface Attributes {
 export interface DirectoryEntry {
 	name: Buffer;
 	ino: number;
+	/** Where a listing goes on behind it: from 1 to 2^53 - 1, in its directory of this entry alone, and always the same. */
+	offset: number;
 	type: Attributes['type'];
 	/** null when finding them out would cost more than a listing may: whoever wants them asks `getattr`. */
 	attributes: Attributes | null;
+}
+
+/** Entries of a directory, one behind the other in its order: a long listing is made in parts. */
+export interface Part {
+	readonly entries: readonly DirectoryEntry[];
+	/** Whether none are behind them. One that is not the last has entries. */
+	readonly isLast: boolean;
 }
 
 /** A regular file that can be read. */
@@ -62,8 +71,8 @@ export interface FileSystem {
 	hasXattrs(): boolean;
 	getattr(ino: number): Promise<Attributes>;
 	lookup(parent: number, name: Buffer): Promise<Attributes>;
-	/** All entries but `.` and `..`. */
-	readdir(ino: number): Promise<DirectoryEntry[]>;
+	/** Entries, but for `.` and `..`, behind the one of the offset `after`; 0 is before all. As many as are found within milliseconds. */
+	readdir(ino: number, after: number): Promise<Part>;
 	readlink(ino: number): Promise<Buffer>;
 	/** Names of the extended attributes; ACLs are among them, as in listxattr(2). */
 	listxattr(ino: number): Promise<Buffer[]>;

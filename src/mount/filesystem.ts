@@ -5,11 +5,19 @@
  */
 import { TsdupError } from '../errors.js';
 import type { Entry, SnapshotSet } from '../index/entry.js';
+import { PAGE } from '../index/index.js';
 import { CACHE_FULL, isFull } from '../index/sqlite.js';
 import type { FileReader, Snapshots } from '../snapshots/snapshots.js';
 import { decodeXattrs, type Xattr } from '../volume/xattrs.js';
 import { attributes, listed, ONE } from './attributes.js';
-import { type Attributes, type DirectoryEntry, Errno, type FileSystem, type OpenFile } from './driver.js';
+import {
+	type Attributes,
+	type DirectoryEntry,
+	Errno,
+	type FileSystem,
+	type OpenFile,
+	type Part,
+} from './driver.js';
 import { type Changed, Folders, type Name, type Shown } from './folders.js';
 import { isOwn, MOST_COLLECTIONS, placeOf } from './inodes.js';
 
@@ -109,16 +117,18 @@ export class SnapshotFileSystem implements FileSystem {
 		return this.#attributes(place, entry);
 	}
 
-	async readdir(ino: number): Promise<DirectoryEntry[]> {
+	async readdir(ino: number, after: number): Promise<Part> {
 		if (isOwn(ino)) {
 			this.#looked();
-			return [...this.#folders.names(ino).values()].map((name) => this.#listed(name));
+			const names = [...this.#folders.names(ino).values()];
+			return { entries: names.map((name, i) => this.#listed(name, i + 1)).slice(after), isLast: true };
 		}
 		const { shown, set, node, base } = this.#place(ino);
 		const { snapshots } = shown;
-		return snapshots
-			.listStat(set, node)
-			.map((entry) => listed(entry.name, base, entry, snapshots.names(set, entry), entry.hasXattrs));
+		const entries = snapshots.listStat(set, node, after).map((entry) => {
+			return listed(entry.name, entry.node, base, entry, snapshots.names(set, entry), entry.hasXattrs);
+		});
+		return { entries, isLast: entries.length < PAGE };
 	}
 
 	async readlink(ino: number): Promise<Buffer> {
@@ -204,16 +214,17 @@ export class SnapshotFileSystem implements FileSystem {
 		return { blockSize, blocks: Math.ceil(bytes / blockSize), files };
 	}
 
-	#listed({ name, ino, set }: Name): DirectoryEntry {
+	#listed({ name, ino, set }: Name, offset: number): DirectoryEntry {
 		const bytes = Buffer.from(name);
-		if (isOwn(ino)) return { name: bytes, ino, type: 'dir', attributes: this.#folders.attributes(ino) };
+		if (isOwn(ino))
+			return { name: bytes, ino, offset, type: 'dir', attributes: this.#folders.attributes(ino) };
 		const place = this.#place(ino);
 		if (place.node === LINK) {
 			const { attributes } = this.#folders.link(ino, place.shown, set as SnapshotSet);
-			return { name: bytes, ino, type: 'symlink', attributes };
+			return { name: bytes, ino, offset, type: 'symlink', attributes };
 		}
 		const entry = this.#entry(place);
-		return listed(bytes, place.base, entry, ONE, entry.xattrs !== null);
+		return listed(bytes, offset, place.base, entry, ONE, entry.xattrs !== null);
 	}
 
 	/** @throws Errno ESTALE when its snapshot has gone */

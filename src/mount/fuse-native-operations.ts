@@ -6,7 +6,7 @@
 import { constants } from 'node:os';
 import type { Callback, Operations, XattrSignal } from 'fuse-native';
 import { withDeadline } from './deadline.js';
-import { Errno, type FileSystem } from './driver.js';
+import { type DirectoryEntry, Errno, type FileSystem } from './driver.js';
 import type { PathResolver } from './path-resolver.js';
 import { LISTED, toStat } from './stat.js';
 import type { ShownXattrs } from './xattrs.js';
@@ -128,7 +128,7 @@ export function readdirOf(
 	resolver: PathResolver,
 ): (signal: Callback<[string[]?, Uint32Array[]?]>, path: string) => void {
 	return (signal, path) => {
-		const listing = resolver.directory(path).then((ino) => fs.readdir(ino));
+		const listing = resolver.directory(path).then((ino) => wholeListing(fs, ino));
 		answer('list', path, listing, signal, (entries) => {
 			signal(
 				0,
@@ -137,6 +137,16 @@ export function readdirOf(
 			);
 		});
 	};
+}
+
+async function wholeListing(fs: FileSystem, ino: number): Promise<DirectoryEntry[]> {
+	const entries: DirectoryEntry[] = [];
+	for (let isLast = false; !isLast; ) {
+		const part = await fs.readdir(ino, entries.at(-1)?.offset ?? 0);
+		entries.push(...part.entries);
+		isLast = part.isLast;
+	}
+	return entries;
 }
 
 /** fuse-native carries 32-bit counts: larger trees are told in larger blocks. */

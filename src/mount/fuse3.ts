@@ -122,10 +122,13 @@ class Server {
 			case 'readlink':
 				return session.link(id, shortEnough(await fs.readlink(ino)));
 			case 'readdir': {
-				const entries = await this.#ahead(session).readdir(ino);
-				const listing = entries.map((entry) => ({ name: entry.name, attr: this.#listed(entry, ino) }));
-				session.listing(id, listing);
-				return this.#ahead(session).listed(ino, entries);
+				const ahead = this.#ahead(session);
+				const part = await ahead.readdir(ino, offset);
+				const entries = part.entries.map((entry) => {
+					return { name: entry.name, offset: entry.offset, attr: this.#listed(entry, ino) };
+				});
+				session.listing(id, entries, part.isLast);
+				return ahead.listed(ino, offset, part);
 			}
 			case 'read': {
 				const ahead = this.#ahead(session);

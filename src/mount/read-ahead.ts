@@ -4,7 +4,8 @@
  * ready. The driver upon libfuse 3 tells it what was asked.
  */
 import { setImmediate as others } from 'node:timers/promises';
-import type { DirectoryEntry, FileSystem } from './driver.js';
+import type { DirectoryEntry, FileSystem, Part } from './driver.js';
+import { Parts } from './parts.js';
 import { Route } from './route.js';
 
 /** Bytes that are given at once: doubled with each step. */
@@ -24,13 +25,15 @@ const CREDIT = 4;
 /** A directory that was not asked for yet. */
 interface Ready {
 	readonly ino: number;
-	readonly entries: Promise<DirectoryEntry[]>;
+	/** The first one, which most have only. */
+	readonly part: Promise<Part>;
 	/** null: it seemed that nobody would read them. */
 	readonly files: Promise<Files> | null;
 }
 
 export class ReadAhead {
 	readonly #tree: Tree;
+	readonly #parts: Parts;
 	readonly #give: (files: Files) => void;
 	/** The small file that somebody asked for last. */
 	#last = 0;
@@ -48,6 +51,7 @@ export class ReadAhead {
 	/** @param give takes whole files */
 	constructor(tree: Tree, give: (files: Files) => void) {
 		this.#tree = tree;
+		this.#parts = new Parts(tree);
 		this.#give = give;
 	}
 
@@ -57,9 +61,10 @@ export class ReadAhead {
 	}
 
 	/** As the tree's own. */
-	readdir(ino: number): Promise<DirectoryEntry[]> {
+	readdir(ino: number, after: number): Promise<Part> {
 		this.#asked = ino;
-		return this.#ready?.ino === ino ? this.#ready.entries : this.#tree.readdir(ino);
+		if (after === 0 && this.#ready?.ino === ino) return this.#ready.part;
+		return this.#parts.readdir(ino, after);
 	}
 
 	/** Somebody asked for a small file. */
@@ -76,21 +81,27 @@ export class ReadAhead {
 		if (this.#window >= SURE) await this.#giveFrom(ino, this.#tree.following(ino, this.#window), false);
 	}
 
-	/**
-	 * Somebody was given a listing. Who reads in order will want all that is in it; now and then the first file is left to be asked for,
-	 * which shows that he still does.
-	 */
-	async listed(ino: number, entries: readonly DirectoryEntry[]): Promise<void> {
-		const isExpected = this.#route.enter(ino, entries);
+	/** Somebody was given the part of a listing behind the offset `after`. */
+	async listed(ino: number, after: number, part: Part): Promise<void> {
+		const { entries, isLast } = part;
+		this.#parts.given(ino, part);
+		const isExpected = after === 0 ? this.#route.enter(ino, entries) : this.#route.goOn(ino, entries);
 		// Elsewhere it is not what he was reading.
 		if (!isExpected) return;
+		if (after === 0) await this.#giveFirst(ino, entries);
+		if (isLast) await this.#prepare();
+	}
+
+	/**
+	 * Who reads in order will want all that is in a directory; now and then the first file is left to be asked for, which shows that he
+	 * still does.
+	 */
+	async #giveFirst(ino: number, entries: readonly DirectoryEntry[]): Promise<void> {
+		if (this.#credit === 0 || this.#isGiving) return;
 		const files = this.#ready?.ino === ino ? this.#ready.files : null;
-		if (this.#credit > 0 && !this.#isGiving) {
-			const first = firstFile(entries);
-			this.#credit -= 1;
-			if (first) await this.#giveFrom(first, files ?? this.#filesOf(entries), this.#credit > 0);
-		}
-		await this.#prepare();
+		const first = firstFile(entries);
+		this.#credit -= 1;
+		if (first) await this.#giveFrom(first, files ?? this.#filesOf(entries), this.#credit > 0);
 	}
 
 	/** @param itself whether `ino` is given, too */
@@ -111,11 +122,11 @@ export class ReadAhead {
 		await others();
 		const ino = this.#route.next;
 		if (ino === null || ino === this.#asked || ino === this.#ready?.ino || !this.#tree.isFixed(ino)) return;
-		const entries = this.#tree.readdir(ino);
-		const files = this.#credit > 0 ? entries.then((listed) => this.#filesOf(listed)) : null;
-		this.#ready = { ino, entries, files };
+		const part = this.#tree.readdir(ino, 0);
+		const files = this.#credit > 0 ? part.then(({ entries }) => this.#filesOf(entries)) : null;
+		this.#ready = { ino, part, files };
 		// Who asks for it then is told why.
-		await Promise.all([entries, files]).catch(() => {
+		await Promise.all([part, files]).catch(() => {
 			this.#ready = null;
 		});
 	}

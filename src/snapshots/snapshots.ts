@@ -84,9 +84,14 @@ export class Snapshots {
 		return this.#index.list(set, directory);
 	}
 
-	/** The same with less of each: for whoever only wants to show them. */
-	listStat(set: SnapshotSet, directory: number): ListedEntry[] {
-		return this.#index.listStat(set, directory);
+	/**
+	 * The same with less of each, for whoever only wants to show them: at most PAGE entries behind the node `after`; 0 is before all.
+	 * @throws MissingObjectError when the set has gone: else a directory would seem to end there
+	 */
+	listStat(set: SnapshotSet, directory: number, after: number): ListedEntry[] {
+		const entries = this.#index.listStat(set, directory, after);
+		if (this.#index.hasSet(set.id)) return entries;
+		throw deleted();
 	}
 
 	/** Whether any entry of any snapshot has extended attributes. */
@@ -195,13 +200,17 @@ export class FileReader {
 	/** Another set may have the time, and so the volumes, of one that has gone. */
 	#checked<T>(bytes: T): T {
 		if (this.#isShown()) return bytes;
-		throw new MissingObjectError('It lies in a backup that was deleted meanwhile.');
+		throw deleted();
 	}
 
 	#extents(offset: number, length: number): Extent[] {
 		const start = Math.min(offset, this.size);
 		return this.#map.slice(start, Math.min(length, this.size - start));
 	}
+}
+
+function deleted(): MissingObjectError {
+	return new MissingObjectError('It lies in a backup that was deleted meanwhile.');
 }
 
 function components(path: Buffer): Buffer[] {
