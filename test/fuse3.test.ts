@@ -274,6 +274,20 @@ test('who goes through folders gets each one before he asks, once, and is not re
 	assert.ok((await readAll(folder)).equals(wanted));
 });
 
+test('a long listing is asked for in parts, each once, and one of them ahead of its reader', async () => {
+	const folder = join(mountpoint, 'long');
+	const begun = await meanwhile(() =>
+		run('python3', ['-c', 'import os, sys; next(os.scandir(sys.argv[1]))', folder]),
+	);
+	assert.equal(begun.readdir, 2, JSON.stringify(begun));
+	const asked = await meanwhile(async () => {
+		const { stdout } = await run('find', [folder, '-type', 'f', '-size', '-1k', '-printf', '%f\\n']);
+		assert.equal(stdout, Array.from({ length: LONG_FILES }, (_, i) => `${name(i)}\n`).join(''));
+	});
+	// The second part is ready from before.
+	assert.equal(asked.readdir, Math.ceil(LONG_FILES / PART) - 1, JSON.stringify(asked));
+});
+
 test('a reader who is stopped while he waits is let go, and the mount goes on', async () => {
 	const child = spawn('cat', [join(mountpoint, 'stuck')]);
 	const ended = new Promise<NodeJS.Signals | null>((resolve) =>

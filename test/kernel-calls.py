@@ -93,6 +93,58 @@ def seek(folder):
     return {"count": len(places) - 1, "distinct": len({place for place, _ in places}), "wrong": wrong}
 
 
+def read_names(directory, count=None):
+    """The next names of an open directory, `count` at most, without `.` and `..`."""
+    names = []
+    while len(names) != count and (entry := libc.readdir(directory)):
+        names.append(entry.contents.name.decode("latin-1"))
+    return [name for name in names if name not in (".", "..")]
+
+
+def seek_halfway(folder):
+    """As seek, while the kernel has not seen the directory's end, so that it has kept no listing to answer from."""
+    directory = libc.opendir(os.fsencode(folder))
+    places = []
+    for _ in range(3500):
+        place = libc.telldir(directory)
+        places += [(place, name) for name in read_names(directory, 1)]
+    # A part of the listing has 1000 entries.
+    chosen = [i for end in (1000, 2000, 3000) for i in range(end - 3, end + 3)]
+    chosen += [RANDOM.randrange(len(places) - 3) for _ in range(200)]
+    RANDOM.shuffle(chosen)
+    wrong = []
+    for i in chosen:
+        libc.seekdir(directory, places[i][0])
+        expected, found = [name for _, name in places[i : i + 3]], read_names(directory, 3)
+        if found != expected:
+            wrong.append([i, expected, found])
+    # Each place is before the entry of the same index.
+    libc.seekdir(directory, places[2222][0])
+    rest = read_names(directory)
+    libc.rewinddir(directory)
+    return {"wrong": wrong, "rest": rest, "all": read_names(directory)}
+
+
+def two_readers(folder):
+    """What two readers get who take turns, one ahead of the other."""
+    first, second = (libc.opendir(os.fsencode(folder)) for _ in range(2))
+    names = [read_names(first, 2500), []]
+    while True:
+        more = [read_names(first, 10), read_names(second, 10)]
+        if more == [[], []]:
+            return names
+        names = [names[0] + more[0], names[1] + more[1]]
+
+
+def after_others(folder, others):
+    """What a reader gets who lists all folders of `others` when he is in the middle."""
+    directory = libc.opendir(os.fsencode(folder))
+    names = read_names(directory, 2500)
+    for other in os.scandir(others):
+        os.listdir(other.path)
+    return names + read_names(directory)
+
+
 def content(path, original):
     """Reads a file in every way that there is. Returns the ways that gave other bytes than the original has."""
     with open(original, "rb") as file:
