@@ -43,7 +43,12 @@ export function isAlive(holder: Holder): boolean {
  * included.
  */
 export function wake(holder: Holder): void {
-	if (statusOf(holder.pid)?.[0] === 'T') process.kill(holder.pid, 'SIGCONT');
+	try {
+		// Whether or not it looks stopped: one that is just being stopped does not look so yet.
+		process.kill(holder.pid, 'SIGCONT');
+	} catch {
+		// It has ended meanwhile.
+	}
 }
 
 /**
