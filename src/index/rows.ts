@@ -1,6 +1,6 @@
 /**
- * What a directory shows, for listings: some of its rows at a time come out of SQLite as one BLOB, because an object for each of them, and a value for each
- * of their columns, would take three times as long as finding them (native/rows.cc).
+ * What a directory shows, for listings: some of its rows at a time come out of SQLite as one BLOB, because an object for each of them,
+ * and a value for each of their columns, would take three times as long as finding them (native/rows.cc).
  */
 import type { Database, Statement } from 'better-sqlite3';
 import { addonPath } from '../addon.js';
