@@ -53,7 +53,7 @@ export class Gpg {
 		const { status, stderr } = await this.run(args, Buffer.concat([header, STUB]), passphrase);
 		const found = /^\[GNUPG:\] SESSION_KEY (\d+):([0-9A-F]+)$/im.exec(status);
 		if (found?.[1] === undefined || found[2] === undefined) {
-			throw new KeyError(`GnuPG has no key that opens this message: ${lastLine(stderr)}`);
+			throw new KeyError(`GnuPG has no key that opens this message: ${failures(stderr)}`);
 		}
 		return { algorithm: Number(found[1]), key: Buffer.from(found[2], 'hex') };
 	}
@@ -178,6 +178,12 @@ function refusal(
 		return new UnsupportedError(`GnuPG does not know cipher ${cipher} or its mode: ${lastLine(stderr)}`);
 	}
 	return new DamageError(`GnuPG cannot read the message: ${lastLine(stderr)}`);
+}
+
+/** All that went wrong: that a key could not be used stands before the last line, which says that there is none. */
+function failures(stderr: string): string {
+	const failed = stderr.split('\n').filter((line) => line.includes(' failed: '));
+	return failed.length > 0 ? failed.join('; ') : lastLine(stderr);
 }
 
 export function lastLine(text: string): string {
