@@ -5,6 +5,7 @@ import { decodeExtents, type Extent } from '../src/index/extents.js';
 import { Index } from '../src/index/index.js';
 import { Errno, ROOT_INO } from '../src/mount/driver.js';
 import { SnapshotFileSystem } from '../src/mount/filesystem.js';
+import { wholeListing } from '../src/mount/parts.js';
 import { snapshotNames } from '../src/snapshots/names.js';
 import { openSnapshots } from '../src/snapshots/open.js';
 
@@ -62,8 +63,7 @@ export async function openView(url: string): Promise<View> {
 }
 
 async function readFolder(fs: SnapshotFileSystem, ino: number, above: string, seen: Seen): Promise<void> {
-	const { entries } = await fs.readdir(ino, 0);
-	for (const { name, ino: child, type } of entries) {
+	for (const { name, ino: child, type } of await wholeListing(fs, ino)) {
 		const path = above + name;
 		if (type === 'dir') await readFolder(fs, child, `${path}/`, seen);
 		else if (type === 'file') seen.set(path, await readFile(fs, ino, name));

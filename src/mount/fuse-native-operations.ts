@@ -6,7 +6,8 @@
 import { constants } from 'node:os';
 import type { Callback, Operations, XattrSignal } from 'fuse-native';
 import { withDeadline } from './deadline.js';
-import { type DirectoryEntry, Errno, type FileSystem } from './driver.js';
+import { Errno, type FileSystem } from './driver.js';
+import { wholeListing } from './parts.js';
 import type { PathResolver } from './path-resolver.js';
 import { LISTED, toStat } from './stat.js';
 import type { ShownXattrs } from './xattrs.js';
@@ -137,16 +138,6 @@ export function readdirOf(
 			);
 		});
 	};
-}
-
-async function wholeListing(fs: FileSystem, ino: number): Promise<DirectoryEntry[]> {
-	const entries: DirectoryEntry[] = [];
-	for (let isLast = false; !isLast; ) {
-		const part = await fs.readdir(ino, entries.at(-1)?.offset ?? 0);
-		entries.push(...part.entries);
-		isLast = part.isLast;
-	}
-	return entries;
 }
 
 /** fuse-native carries 32-bit counts: larger trees are told in larger blocks. */

@@ -1,7 +1,7 @@
 /** Listings in parts: while a reader is busy with one, the next is made ready. */
 import { setImmediate as others } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import type { FileSystem, Part } from './driver.js';
+import type { DirectoryEntry, FileSystem, Part } from './driver.js';
 
 /** Parts that are kept ready: more than long directories are usually read at once. */
 const READY = 4;
@@ -31,6 +31,20 @@ export class Parts {
 		part.catch(() => this.#ready.delete(key));
 		this.#ready.set(key, part);
 	}
+}
+
+/** All parts of a directory, for whoever cannot use them one by one. @throws as `readdir` */
+export async function wholeListing(
+	tree: Pick<FileSystem, 'readdir'>,
+	ino: number,
+): Promise<DirectoryEntry[]> {
+	const entries: DirectoryEntry[] = [];
+	for (let isLast = false; !isLast; ) {
+		const part = await tree.readdir(ino, entries.at(-1)?.offset ?? 0);
+		entries.push(...part.entries);
+		isLast = part.isLast;
+	}
+	return entries;
 }
 
 function keyOf(ino: number, after: number): string {
