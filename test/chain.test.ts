@@ -1,7 +1,7 @@
 /** A long chain of backups comes back whole from every reader there is: nothing is lost, altered, or shown wrongly. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -41,6 +41,13 @@ describe('a chain with a passphrase, a 300 MB file and 20,000 small ones', () =>
 		const volumes = assertVolumesAreTars(folder, box, PASSPHRASE);
 		assert.ok(volumes > chain.snapshots.length + 4, 'the full has several volumes');
 		await chain.stock.assertStatus(volumes);
+	});
+
+	test('one derivation of the key from the passphrase opens all of its sets', () => {
+		const starts = readdirSync(folder).map((name) => readFileSync(join(folder, name)).subarray(0, 48));
+		const [S2K, END] = [4, 15];
+		assert.equal(new Set(starts.map((start) => start.toString('hex', S2K, END))).size, 1);
+		assert.equal(new Set(starts.map((start) => start.toString('hex'))).size, starts.length, 'session keys');
 	});
 
 	test('stock duplicity verifies it against the source', () => chain.stock.assertVerifies());

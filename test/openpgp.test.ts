@@ -17,6 +17,7 @@ import { findPublicKeys, readSecretKeys } from '../src/openpgp/keyring.js';
 import { readMessage } from '../src/openpgp/message.js';
 import { Opener } from '../src/openpgp/opener.js';
 import { definiteLength, fiveOctetLength, newTag, partialLength } from '../src/openpgp/packets.js';
+import { writeSkesk } from '../src/openpgp/skesk.js';
 
 const run = promisify(execFile);
 const fixtures = join(import.meta.dirname, '../../test/fixtures');
@@ -130,6 +131,39 @@ test('gpg opens what a passphrase encrypted, and sees exactly one passphrase pac
 		);
 	}
 	assert.notDeepEqual(messages[0], messages[1]);
+});
+
+test('what goes on with the salt of a message before is opened by the same derivation, and by gpg', async () => {
+	const opener = new Opener({ passphrase });
+	const before = (await passphraseEncryptor(passphrase).newMessage()).header;
+	const wrapping = await opener.wrapping(before);
+	assert.ok(wrapping);
+	const encryptor = passphraseEncryptor(passphrase);
+	encryptor.goOnWith?.(wrapping);
+	const message = await write(encryptor, literal(content));
+	const [S2K, END] = [4, 15];
+	assert.deepEqual(message.subarray(S2K, END), before.subarray(S2K, END));
+	assert.notDeepEqual(message.subarray(END, before.length), before.subarray(END), 'another session key');
+	assert.deepEqual(await read(message, opener), content);
+	assert.deepEqual(await gpg(empty, ['--decrypt'], message), content);
+});
+
+test('no other salt is gone on with than one that was written like this', async () => {
+	const opener = new Opener({ passphrase });
+	const few = { specifier: Buffer.from([3, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0x60]), key: randomBytes(32) };
+	const quick = writeSkesk(few, { algorithm: 9, key: randomBytes(32) });
+	const byGpg = await gpg(
+		empty,
+		['--symmetric', '--cipher-algo', 'AES256', '--s2k-digest-algo', 'SHA256'],
+		content,
+	);
+	const bare = byGpg.subarray(0, 15);
+	for (const header of [quick, bare]) assert.equal(await opener.wrapping(header), null);
+	assert.equal(await new Opener({}).wrapping(quick), null);
+	const forKey = await publicKeyEncryptor(
+		await findPublicKeys([fixtureKeys.rsa], profile, new Gpg()),
+	).newMessage();
+	assert.equal(await opener.wrapping(forKey.header), null);
 });
 
 test('gpg opens what was encrypted to RSA, cv25519 and ElGamal keys, each alone and all together', async () => {

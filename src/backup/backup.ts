@@ -72,7 +72,11 @@ class Backup {
 	async run(): Promise<BackupReport> {
 		const { encryptor, publicKeys, opener, dryRun, reporter } = this.#options;
 		let synced = await sync(this.#context);
-		if (encryptor && !publicKeys) await checkPassphrase(this.#index, opener);
+		if (encryptor && !publicKeys) {
+			const header = await checkPassphrase(this.#index, opener);
+			const wrapping = header && (await opener.wrapping(header));
+			if (wrapping) encryptor.goOnWith?.(wrapping);
+		}
 		let resumption: Resumption | null = null;
 		if (!dryRun) {
 			const { collection } = synced;

@@ -6,17 +6,17 @@ import { KeyError } from '../errors.js';
 import type { Opener } from '../openpgp/opener.js';
 import type { Index } from './index.js';
 
-/** @throws KeyError when it is another */
-export async function checkPassphrase(index: Index, opener: Opener): Promise<void> {
+/** @returns the packets in front of that set's message; null when they name no passphrase. @throws KeyError when it is another */
+export async function checkPassphrase(index: Index, opener: Opener): Promise<Buffer | null> {
 	const row = index.db
 		.prepare(
 			`SELECT key_header AS header, session_key AS key FROM sets
 			WHERE key_header IS NOT NULL ORDER BY time DESC LIMIT 1`,
 		)
 		.get() as { header: Buffer; key: Buffer } | undefined;
-	if (!row || !isPassphrase(row.header)) return;
+	if (!row || !isPassphrase(row.header)) return null;
 	const session = await opener.sessionKey(row.header);
-	if (session.key.equals(row.key)) return;
+	if (session.key.equals(row.key)) return row.header;
 	throw new KeyError('The passphrase is not the one that this collection was written with.');
 }
 

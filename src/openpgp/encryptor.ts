@@ -8,30 +8,34 @@ import { KeyError } from '../errors.js';
 import { loadOpenpgpJs } from './openpgp-js.js';
 import { AES_256, keyLength } from './session-key.js';
 import type { Signer } from './signer.js';
-import { newWrapping, writeSkesk } from './skesk.js';
+import { newWrapping, type Wrapping, writeSkesk } from './skesk.js';
 
 export interface Encryptor {
 	/** `header`: the packets that stand first in the message. `sessionKey`: 32 random bytes for AES-256. */
 	newMessage(): Promise<{ header: Buffer; sessionKey: Buffer }>;
+	/** With a passphrase, before the first message: has the salt of messages that were written before. */
+	readonly goOnWith?: (wrapping: Wrapping) => void;
 	/** Who signs each message; absent: nobody. */
 	readonly signer?: Signer;
 }
 
 /**
  * One passphrase packet per message, readable by every gpg. The slow step from passphrase to key is done once and its
- * salt shared by all messages of this encryptor, so that reading them costs one such step too. What sharing gives away:
+ * salt shared by all messages of this encryptor, so that reading them costs one such step too, and by those of the encryptor
+ * that it goes on with: a chain of a year would cost hundreds. What sharing gives away:
  * whoever learns the session key of one message learns the first 15 bytes of the others', and still lacks 136 bits.
  * @throws KeyError when the passphrase is empty
  */
 export function passphraseEncryptor(passphrase: string): Encryptor {
 	if (passphrase === '') throw new KeyError('An empty passphrase cannot encrypt: set GPG_PW in the profile.');
-	// Begun at once: whoever has this reads the target's listing and the index first, and proves the passphrase by another salt.
-	const wrapping = newWrapping(passphrase);
-	// When it fails, that is met by who wants it.
-	wrapping.catch(() => {});
+	let wrapping: Promise<Wrapping> | null = null;
 	return {
+		goOnWith(before) {
+			wrapping ??= Promise.resolve(before);
+		},
 		async newMessage() {
 			const sessionKey = newSessionKey();
+			wrapping ??= newWrapping(passphrase);
 			return { header: writeSkesk(await wrapping, { algorithm: AES_256, key: sessionKey }), sessionKey };
 		},
 	};

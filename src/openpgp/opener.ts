@@ -10,7 +10,7 @@ import { loadOpenpgpJs } from './openpgp-js.js';
 import { nextPacket, wholeBody } from './packet-reader.js';
 import { openPkesk } from './pkesk.js';
 import type { SessionKey } from './session-key.js';
-import { PassphraseOpener } from './skesk.js';
+import { PassphraseOpener, type Wrapping } from './skesk.js';
 
 export interface OpenerKeys {
 	/** Opens messages encrypted with a passphrase, and unlocks secret keys, in the profile and in GnuPG. */
@@ -58,6 +58,13 @@ export class Opener {
 		if (found === null && pkesk.length === 0 && first) throw first.error;
 		if (found === null) throw this.#cannotOpen(recipients, skesk.length > 0, reasons);
 		return found;
+	}
+
+	/** What wraps the session key of a message to the passphrase, for others to have the same; null unless it is as we write it. */
+	async wrapping(header: Buffer): Promise<Wrapping | null> {
+		const { skesk } = await parseHeader(header);
+		const [packet] = skesk;
+		return packet && this.#skesk ? this.#skesk.wrapping(packet.body) : null;
 	}
 
 	async #withSecretKeys(

@@ -15,6 +15,8 @@ export interface S2k {
 }
 
 export const SHA_256 = 8;
+/** The kind that is iterated and salted. */
+export const ITERATED = 3;
 
 const hashNames = new Map([
 	[1, 'md5'],
@@ -41,11 +43,11 @@ export function parseS2k(bytes: Buffer): { s2k: S2k; length: number } {
 	if (kind === undefined || hash === undefined || bytes.length < length) {
 		throw new DamageError('the passphrase packet of the message is cut off');
 	}
-	if ((kind !== 0 && kind !== 1 && kind !== 3) || !hashNames.has(hash)) {
+	if ((kind !== 0 && kind !== 1 && kind !== ITERATED) || !hashNames.has(hash)) {
 		throw new UnsupportedError(`the message has a passphrase of unknown S2K kind ${kind} with hash ${hash}`);
 	}
 	const salt = bytes.subarray(2, Math.min(length, 10));
-	return { s2k: { hash, salt, count: kind === 3 ? decodeCount(bytes.readUInt8(10)) : 0 }, length };
+	return { s2k: { hash, salt, count: kind === ITERATED ? decodeCount(bytes.readUInt8(10)) : 0 }, length };
 }
 
 /**

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { DamageError, UnsupportedError } from '../errors.js';
 import { closeOcb, OCB, OCB_NONCE, OCB_TAG, openOcb } from './ocb.js';
 import { definiteLength, newTag } from './packets.js';
-import { decodeCount, deriveKey, parseS2k, passphraseOctets, type S2k, SHA_256 } from './s2k.js';
+import { decodeCount, deriveKey, ITERATED, parseS2k, passphraseOctets, type S2k, SHA_256 } from './s2k.js';
 import {
 	AES_256,
 	decipher,
@@ -27,7 +27,7 @@ export const SKESK_TAG = 3;
  */
 const CODED_COUNT = 0xff;
 
-/** The key that wraps the session keys of one run, and the S2K specifier that leads to it. */
+/** The key that wraps the session keys of a collection's messages, and the S2K specifier that leads to it. */
 export interface Wrapping {
 	readonly specifier: Buffer;
 	readonly key: Buffer;
@@ -37,7 +37,7 @@ export async function newWrapping(passphrase: string, codedCount = CODED_COUNT):
 	const salt = randomBytes(8);
 	const s2k = { hash: SHA_256, salt, count: decodeCount(codedCount) };
 	return {
-		specifier: Buffer.concat([Buffer.from([3, SHA_256]), salt, Buffer.from([codedCount])]),
+		specifier: Buffer.concat([Buffer.from([ITERATED, SHA_256]), salt, Buffer.from([codedCount])]),
 		key: await deriveKey(s2k, passphraseOctets(passphrase), keyLength(AES_256)),
 	};
 }
@@ -50,7 +50,7 @@ export function writeSkesk({ specifier, key }: Wrapping, sessionKey: SessionKey)
 	return Buffer.concat([Buffer.from([newTag(SKESK_TAG)]), definiteLength(body.length), body]);
 }
 
-/** At most this many derived keys are remembered; those of one run of ours are all the same one. */
+/** At most this many derived keys are remembered; those of one collection of ours are all the same one. */
 const REMEMBERED = 64;
 
 /** Opens SKESK packets with one passphrase, and remembers what it derived: the costly part. */
@@ -83,6 +83,16 @@ export class PassphraseOpener {
 		const unwrapped = decipher(derived).update(wrapped);
 		const inner = { algorithm: unwrapped.readUInt8(0), key: unwrapped.subarray(1) };
 		return isSessionKey(inner) ? inner : null;
+	}
+
+	/** What wraps the session key in a SKESK body, if it is as `newWrapping` makes it; else null. @throws as `open` */
+	async wrapping(body: Buffer): Promise<Wrapping | null> {
+		const { s2k, length } = parseS2k(body.subarray(2));
+		const specifier = body.subarray(2, 2 + length);
+		const isOurs =
+			body.indexOf(Buffer.from([4, AES_256, ITERATED, SHA_256])) === 0 && specifier.at(-1) === CODED_COUNT;
+		if (!isOurs || body.length === 2 + length) return null;
+		return { specifier, key: await this.#derive(s2k, keyLength(AES_256)) };
 	}
 
 	#derive(s2k: S2k, length: number): Promise<Buffer> {
