@@ -124,7 +124,7 @@ describe('what is at the destination', () => {
 			'dir',
 			(path) => {
 				rmSync(path, { recursive: true });
-				symlinkSync('/', path);
+				symlinkSync(box.dir, path);
 			},
 		],
 	];
