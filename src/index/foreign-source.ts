@@ -8,7 +8,7 @@ import type { Target } from '../target/target.js';
 import { formOf, plainBytes } from './plain.js';
 
 export interface ForeignSource {
-	readonly target: Target;
+	readonly target: Pick<Target, 'stream'>;
 	readonly opener: Pick<Opener, 'sessionKey' | 'gpg'>;
 	/** Told what is lost but can be done without. */
 	readonly note: (message: string) => void;

@@ -21,7 +21,7 @@ export async function checkPassphrase(index: Index, opener: Opener): Promise<Buf
 }
 
 /** Whether a message begins with a symmetric-key encrypted session key packet (tag 3), old or new form. */
-function isPassphrase(header: Buffer): boolean {
+export function isPassphrase(header: Buffer): boolean {
 	const first = header[0] ?? 0;
 	return (first & 0x40 ? first & 0x3f : (first >> 2) & 0x0f) === 3;
 }
