@@ -68,7 +68,7 @@ export class History {
 			plan: 'history',
 			selectsByAge: false,
 			now: this.#now - days * DAY,
-			reporter: { note: () => {}, warn: assert.fail, progress: () => {}, would: () => {} },
+			reporter: { note: () => {}, taken: () => {}, warn: assert.fail, progress: () => {}, would: () => {} },
 		});
 		this.trees.set(set.time, describeTree(Buffer.from(this.source)));
 		return set.time;
@@ -111,7 +111,10 @@ export class History {
 	/** @returns times of the sets that tsdup shows, s; each is as the source was */
 	async restoreShown(cacheDir?: string): Promise<number[]> {
 		const access = await openProfile(this.#dir);
-		const { snapshots, close } = await openSnapshots({ ...access, ...(cacheDir && { cacheDir }) }, () => {});
+		const { snapshots, close } = await openSnapshots(
+			{ ...access, ...(cacheDir && { cacheDir }) },
+			{ note: () => {}, taken: () => {} },
+		);
 		for (const set of snapshots.sets()) {
 			const to = mkdtempSync(join(this.#box.dir, 'restored-'));
 			const { problems } = await restore(snapshots, set, snapshots.root(set) as Entry, Buffer.from(to));

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Ended, ended, profile, sandbox, tsdup } from './cli.js';
+import { removeCaches } from './fixtures.js';
 import { type Radosgw, startRadosgw } from './radosgw.js';
 
 const MAIN = fileURLToPath(new URL('./tsdup.js', import.meta.url));
@@ -93,4 +94,22 @@ test('where stderr is no terminal, or the output is quiet or JSON, nothing of it
 	const json = await onTerminal('--json', 'backup', 'p');
 	assert.ok(!json.stdout.includes('\x1b'), json.stdout);
 	assert.equal((await onTerminal('-q', 'backup', 'p')).stdout, '');
+});
+
+test('who opens a collection that is new to this machine sees how far it is', async () => {
+	const mountpoint = join(box.dir, 'mnt');
+	mkdirSync(mountpoint);
+	for (const [args, name, summary] of [
+		[['mount', '-p', 'p', mountpoint], ' {2}p', /^Mounted at /],
+		[['status', 'p'], '', /^/],
+	] as const) {
+		removeCaches(box);
+		const { code, stdout } = await onTerminal(...args);
+		assert.equal(code, 0, stdout);
+		const pieces = stdout.split(WIPE).filter((piece) => piece !== '');
+		assert.match(pieces.shift() ?? '', new RegExp(`^0 of [2-9] new snapshots read${name}$`));
+		assert.match(pieces.pop() ?? '', summary);
+		for (const piece of pieces) assert.match(piece, /^\d of [2-9] new snapshots read/);
+	}
+	assert.equal((await tsdup(['umount', mountpoint], box)).code, 0);
 });

@@ -227,7 +227,11 @@ function inPieces(bytes: Buffer): Buffer[] {
 }
 
 async function main(path: string, foreground: boolean): Promise<void> {
-	if (!foreground) return runInBackground(import.meta.filename, [path, '--foreground']);
+	if (!foreground)
+		return runInBackground(import.meta.filename, [path, '--foreground'], {
+			progress: () => {},
+			clear: () => {},
+		});
 	try {
 		const mountpoint = await prepareMountpoint(path);
 		const options = parseMountOptions((process.env.MOUNT_OPTIONS ?? '').split(' '));

@@ -33,7 +33,10 @@ export async function openView(url: string): Promise<View> {
 	const access = await openUrl(url);
 	const notes: string[] = [];
 	const log: string[] = [];
-	const { snapshots, unusable, close } = await openSnapshots(access, (message) => notes.push(message));
+	const { snapshots, unusable, close } = await openSnapshots(access, {
+		note: (message) => notes.push(message),
+		taken: () => {},
+	});
 	notes.push(...unusable.map(({ reason }) => reason));
 	const fs = new SnapshotFileSystem([{ name: 'all', snapshots }], { log: (message) => log.push(message) });
 	const sets = snapshots.sets();

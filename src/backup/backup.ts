@@ -62,7 +62,7 @@ class Backup {
 			opener,
 			pending: new FolderTarget(join(options.cacheDir, 'pending')),
 			withoutKeys: publicKeys,
-			note: options.reporter.note,
+			listener: options.reporter,
 			encrypted: encryptor !== null,
 		};
 		// Signatures are read once each: on disk they would only push out what a mount wants again.

@@ -1,9 +1,9 @@
 /** What a backup run tells: while it goes on, and in the end. */
 import type { SetName } from '../collection/names.js';
+import type { Listener } from '../index/take-in.js';
 
-export interface Reporter {
-	/** Something to know, nothing to do. */
-	note(message: string): void;
+/** `note`: something to know, nothing to do. */
+export interface Reporter extends Listener {
 	/** Something that is not backed up as it should be. */
 	warn(message: string): void;
 	progress(state: Progress): void;

@@ -14,7 +14,7 @@ import { type Position, runScript, type ScriptName } from '../profile/scripts.js
 import { Selection } from '../profile/selection.js';
 import { Traffic } from '../target/traffic.js';
 import { BackupProgress } from './backup-progress.js';
-import { count, localTime, Output, outputOf, size } from './output.js';
+import { count, listenerFor, localTime, Output, outputOf, size } from './output.js';
 
 /** A store may be down for so long, ms: nobody waits at night. */
 const PATIENCE = 10 * 60_000;
@@ -108,7 +108,7 @@ async function backUp(conf: Conf, options: Options, output: Output): Promise<voi
 		selectsByAge: rules.some(({ kind }) => kind === 'older-than'),
 		now,
 		reporter: {
-			note: (message) => output.note(message),
+			...listenerFor(output),
 			warn: (message) => output.warn(message),
 			progress: (state) => output.progress(() => progress.line(state)),
 			would: (effect, path) => {

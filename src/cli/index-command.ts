@@ -6,7 +6,7 @@ import { takeLock } from '../index/lock.js';
 import { findProfile } from '../profile/find.js';
 import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
 import { rebuildIndex } from '../snapshots/rebuild.js';
-import { count, type Output, outputOf } from './output.js';
+import { count, listenerFor, type Output, outputOf } from './output.js';
 import { addUpdate } from './update-index.js';
 
 export function addIndex(program: Command): void {
@@ -18,7 +18,7 @@ export function addIndex(program: Command): void {
 		.action(async (profile: string, _options: unknown, command: Command) => {
 			const output = outputOf(command);
 			const access = await openProfile(findProfile(profile));
-			const open = await openSnapshots(access, (message) => output.note(message));
+			const open = await openSnapshots(access, listenerFor(output));
 			const failures = await open.learnSizes(({ volume, done, of }) =>
 				output.progress(() => `${done} of ${count(of, 'volume')} read  ${volume}`),
 			);
@@ -33,7 +33,7 @@ export function addIndex(program: Command): void {
 			const access = await openProfile(findProfile(profile));
 			const release = takeLock(join(access.cacheDir, 'lock.sqlite'));
 			try {
-				finish(await rebuildIndex(access, (message) => output.note(message)), output);
+				finish(await rebuildIndex(access, listenerFor(output)), output);
 			} finally {
 				release();
 			}

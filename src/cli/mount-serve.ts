@@ -2,7 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import { cacheDirectory } from '../cache-directory.js';
 import { type Access, openProfile, openUrl, type ProfileAccess } from '../collection/access.js';
-import { reportReady } from '../mount/background.js';
+import type { Listener } from '../index/take-in.js';
+import { reportProgress, reportReady } from '../mount/background.js';
 import type { DriverName } from '../mount/driver.js';
 import { SnapshotFileSystem } from '../mount/filesystem.js';
 import { refuseToHide, type TsdupPlace } from '../mount/hidden.js';
@@ -11,7 +12,7 @@ import type { UserOptions } from '../mount/options.js';
 import { DRIVERS, serve } from '../mount/serve.js';
 import { tellReady } from '../mount/service-manager.js';
 import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
-import { localTime, missingWords, type Output } from './output.js';
+import { localTime, missingWords, type Output, takenWords } from './output.js';
 import { type Source, updateIndex } from './update-index.js';
 
 /** Milliseconds between two looks for new snapshots on the target. */
@@ -31,8 +32,15 @@ export async function serveUntilUnmounted(
 		const access = 'target' in source ? await openUrl(source.target) : await openProfile(source.profile);
 		for (const warning of access.warnings) output.note(warning);
 		await refuseToHide(mountpoint, await placesOf(access));
-		const note = (message: string) => output.note(`${access.name}: ${message}`);
-		const collection = await openSnapshots(access, note, cacheSize);
+		const listener: Listener = {
+			note: (message) => output.note(`${access.name}: ${message}`),
+			taken: (done, of) => {
+				const words = `${takenWords(done, of)}  ${access.name}`;
+				output.progress(() => words);
+				reportProgress(words);
+			},
+		};
+		const collection = await openSnapshots(access, listener, cacheSize);
 		for (const { set, reason } of collection.unusable) {
 			output.warn(`${access.name}: the snapshot of ${localTime(set.time)} cannot be shown: ${reason}`);
 		}

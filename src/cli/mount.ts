@@ -54,7 +54,7 @@ async function run(path: string, options: Options, command: Command): Promise<vo
 		// What is wrong with the choice of profile is said without starting anything.
 		const dirs = await chooseProfiles(options);
 		if (!options.foreground) {
-			await runInBackground(process.argv[1] as string, [...process.argv.slice(2), '--foreground']);
+			await runInBackground(process.argv[1] as string, [...process.argv.slice(2), '--foreground'], output);
 			output.summary(`Mounted at ${mountpoint}. To unmount: tsdup umount ${path}`, { mountpoint });
 			return;
 		}

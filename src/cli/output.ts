@@ -4,6 +4,8 @@
  */
 import type { Command } from 'commander';
 import type { Access } from '../collection/access.js';
+import type { Listener } from '../index/take-in.js';
+import { count } from '../source/words.js';
 
 interface OutputOptions {
 	json?: boolean;
@@ -33,14 +35,14 @@ export class Output {
 
 	/** A line of the result in words, or the same as an object. */
 	result(words: string | Buffer, object: object): void {
-		this.#clear();
+		this.clear();
 		if (this.json) process.stdout.write(`${JSON.stringify(object)}\n`);
 		else process.stdout.write(Buffer.concat([Buffer.from(words), Buffer.from('\n')]));
 	}
 
 	/** The summary: the last line. In words it is left out with `-q`. */
 	summary(words: string, object: object): void {
-		this.#clear();
+		this.clear();
 		Output.log?.(words);
 		if (this.json) process.stdout.write(`${JSON.stringify({ summary: object })}\n`);
 		else if (!this.#options.quiet && words !== '') process.stdout.write(`${words}\n`);
@@ -59,20 +61,20 @@ export class Output {
 	note(message: string): void {
 		Output.log?.(message);
 		if (this.#options.quiet) return;
-		this.#clear();
+		this.clear();
 		process.stderr.write(`${message}\n`);
 	}
 
 	/** What failed, where the command goes on. */
 	error(message: string): void {
-		this.#clear();
+		this.clear();
 		process.stderr.write(`tsdup: ${message}\n`);
 	}
 
 	warn(message: string): void {
 		Output.warned = true;
 		Output.log?.(`warning: ${message}`);
-		this.#clear();
+		this.clear();
 		process.stderr.write(`warning: ${message}\n`);
 	}
 
@@ -82,14 +84,27 @@ export class Output {
 		const now = Date.now();
 		if (now - this.#progressShown < 100) return;
 		this.#progressShown = now;
-		process.stderr.write(`\r\x1b[K${printable(line()).slice(0, (process.stderr.columns ?? 80) - 1)}`);
+		process.stderr.write(`\r\x1b[K${printable(line()).slice(0, (process.stderr.columns || 80) - 1)}`);
 	}
 
-	#clear(): void {
+	/** Takes the line of progress away. */
+	clear(): void {
 		if (this.#progressShown === 0) return;
 		this.#progressShown = 0;
 		process.stderr.write('\r\x1b[K');
 	}
+}
+
+/** Shows how far it is when a collection is opened that has many sets this host does not know. */
+export function listenerFor(output: Output): Listener {
+	return {
+		note: (message) => output.note(message),
+		taken: (done, of) => output.progress(() => takenWords(done, of)),
+	};
+}
+
+export function takenWords(done: number, of: number): string {
+	return `${done} of ${count(of, 'new snapshot')} read`;
 }
 
 /** The output that a command's options, and those before the command, ask for. */
@@ -110,7 +125,7 @@ export function pathFields(path: Buffer): { path: string; pathBase64?: string } 
 	return lossless ? { path: text } : { path: text, pathBase64: path.toString('base64') };
 }
 
-export { count } from '../source/words.js';
+export { count };
 
 /** Bytes as people read them: powers of 1000, as disks are sold and buckets billed. */
 export function size(bytes: number): string {

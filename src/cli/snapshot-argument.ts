@@ -5,7 +5,7 @@ import { UsageError } from '../errors.js';
 import type { SnapshotSet } from '../index/entry.js';
 import { findProfile } from '../profile/find.js';
 import { type OpenCollection, openSnapshots } from '../snapshots/open.js';
-import { localTime, type Output } from './output.js';
+import { listenerFor, localTime, type Output } from './output.js';
 
 export interface OpenSnapshot {
 	readonly collection: OpenCollection;
@@ -24,7 +24,7 @@ export async function openSnapshot(
 	const access = await openProfile(findProfile(profile));
 	output.introduce(access);
 	const wanted = parseTime(time ?? 'now', Math.floor(Date.now() / 1000));
-	const collection = await openSnapshots(access, (message) => output.note(message));
+	const collection = await openSnapshots(access, listenerFor(output));
 	const sets = collection.snapshots.sets();
 	// Without a time the newest is meant, also where its clock was ahead of this one.
 	const set = time === undefined || time === 'now' ? sets.at(-1) : collection.snapshots.at(wanted);

@@ -10,7 +10,7 @@ import { findProfile } from '../profile/find.js';
 import { whyIncomplete } from '../retention/left-overs.js';
 import { type Figures, figuresOf, nextFullDue, objectsOf } from '../snapshots/figures.js';
 import { openSnapshots } from '../snapshots/open.js';
-import { count, localTime, missingWords, type Output, outputOf, size } from './output.js';
+import { count, listenerFor, localTime, missingWords, type Output, outputOf, size } from './output.js';
 
 /** Names of an orphan's objects that are shown. */
 const NAMES_SHOWN = 5;
@@ -41,7 +41,7 @@ async function showMounts(output: Output): Promise<void> {
 async function showCollection(profile: string, output: Output): Promise<void> {
 	const access = await openProfile(findProfile(profile));
 	for (const warning of access.warnings) output.note(warning);
-	const open = await openSnapshots(access, (message) => output.note(message));
+	const open = await openSnapshots(access, listenerFor(output));
 	const { collection, unusable, missing, index, close } = open;
 	const reasons = new Map(unusable.map(({ set, reason }) => [set, reason]));
 	const now = Math.floor(Date.now() / 1000);

@@ -21,7 +21,10 @@ export function addUpdate(index: Command): void {
 			const { profile, target } = options;
 			const access =
 				target === undefined ? await openProfile(findProfile(profile ?? '')) : await openUrl(target);
-			const { unusable, close } = await openSnapshots(access, (message) => output.warn(message));
+			const { unusable, close } = await openSnapshots(access, {
+				note: (message) => output.warn(message),
+				taken: () => {},
+			});
 			for (const { set, reason } of unusable)
 				output.warn(`the snapshot of ${localTime(set.time)} cannot be shown: ${reason}`);
 			close();

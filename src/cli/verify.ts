@@ -10,7 +10,16 @@ import { Selection } from '../profile/selection.js';
 import { openSnapshots } from '../snapshots/open.js';
 import type { VerifyReport } from '../verify/report.js';
 import { verify } from '../verify/verify.js';
-import { count, localTime, type Output, outputOf, pathFields, printable, size } from './output.js';
+import {
+	count,
+	listenerFor,
+	localTime,
+	type Output,
+	outputOf,
+	pathFields,
+	printable,
+	size,
+} from './output.js';
 
 interface VerifyChoice {
 	/** As the user wrote it; absent: the newest snapshot. */
@@ -74,7 +83,7 @@ async function verifyProfile(dir: string, choice: VerifyChoice, output: Output):
 			`signatures are not checked: GnuPG does not have the key ${signer.id}; import it with gpg --import`,
 		);
 	}
-	const collection = await openSnapshots(access, (message) => output.note(message));
+	const collection = await openSnapshots(access, listenerFor(output));
 	try {
 		for (const { set, reason } of collection.unusable) {
 			output.warn(`the snapshot of ${localTime(set.time)} cannot be used: ${reason}`);

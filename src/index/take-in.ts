@@ -21,14 +21,21 @@ import { readStamps } from './stamps.js';
 /** Sets whose objects are asked for at once: a journey to the internet takes some 50 ms, and to take in a small set a tenth of that. */
 const AHEAD = 8;
 
+/** Whoever wants to know how it goes. */
+export interface Listener {
+	/** Told what is lost but can be done without. */
+	note(message: string): void;
+	/** How many of the sets that are new to this host are in the index. */
+	taken(done: number, of: number): void;
+}
+
 export interface TakeInOptions {
 	readonly index: Index;
 	readonly target: Target;
 	readonly opener: Opener;
 	/** Where this host's own segments wait for the target. */
 	readonly pending: Target;
-	/** Told what is lost but can be done without. */
-	readonly note: (message: string) => void;
+	readonly listener: Listener;
 	/** Whether the collection is encrypted: a segment that is not is no segment of it. */
 	readonly encrypted: boolean;
 }
@@ -49,6 +56,7 @@ export async function takeAll(
 	const broken = new Map<Chain, TsdupError>();
 	const ahead = new ObjectsAhead(options.target, options.opener);
 	for (const [i, { chain, set }] of waiting.entries()) {
+		options.listener.taken(i, waiting.length);
 		for (const next of waiting.slice(i, i + AHEAD)) {
 			const isAsked = mayTake(options, next.set) && !runs.get(next.set.time)?.segmentReady;
 			if (isAsked && !broken.has(next.chain)) ahead.begin(next.set);
@@ -69,7 +77,8 @@ async function takeIn(
 	chain: number,
 	run: Run | undefined,
 ): Promise<TsdupError | null> {
-	const { index, pending, opener, note } = options;
+	const { index, pending, opener, listener } = options;
+	const note = (message: string) => listener.note(message);
 	if (!mayTake(options, set)) {
 		return new DamageError(
 			'it is not encrypted, though the profile says so; `mount --target` shows it all the same',

@@ -10,6 +10,13 @@ import { TsdupError } from '../errors.js';
 import { openLog } from './log.js';
 
 type Report = { ready: true } | { ready: false; message: string; code: string; exit: number };
+type Message = Report | { progress: string };
+
+/** Where it is shown how far the child is. */
+export interface ProgressLine {
+	progress(line: () => string): void;
+	clear(): void;
+}
 
 /** What the child failed with, for the parent to print and to exit with. */
 export class BackgroundError extends TsdupError {
@@ -34,7 +41,11 @@ const NODE_OPTIONS = ['--single-threaded-gc'];
  * it is ready. What it wrote to stderr until then is written to stderr here too; later lines are only in the
  * log. Throws `BackgroundError` with the child's code and exit code, `TsdupError` when it ended without a word.
  */
-export async function runInBackground(script: string, args: readonly string[]): Promise<void> {
+export async function runInBackground(
+	script: string,
+	args: readonly string[],
+	shown: ProgressLine,
+): Promise<void> {
 	const log = await openLog();
 	const child = spawn(process.execPath, [...process.execArgv, ...NODE_OPTIONS, script, ...args], {
 		detached: true,
@@ -49,7 +60,10 @@ export async function runInBackground(script: string, args: readonly string[]): 
 	for (const signal of signals) process.once(signal, abandon);
 	try {
 		const report = await new Promise<Report>((resolve, reject) => {
-			child.once('message', (message) => resolve(message as Report));
+			child.on('message', (message: Message) => {
+				if ('progress' in message) shown.progress(() => message.progress);
+				else resolve(message);
+			});
 			child.once('error', reject);
 			child.once('exit', (code, signal) => {
 				reject(
@@ -60,11 +74,18 @@ export async function runInBackground(script: string, args: readonly string[]): 
 		if (!report.ready) throw new BackgroundError(report.message, report.code, report.exit);
 	} finally {
 		for (const signal of signals) process.off(signal, abandon);
+		shown.clear();
 		process.stderr.write(await log.written());
 		await log.handle.close();
 		if (child.connected) child.disconnect();
 		child.unref();
 	}
+}
+
+/** Has the parent show how far this process is. */
+export function reportProgress(line: string): void {
+	// Who started this one may be gone.
+	if (process.connected) process.send?.({ progress: line }, () => {});
 }
 
 /** Lets the parent go, and the working directory. */

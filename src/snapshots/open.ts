@@ -11,6 +11,7 @@ import type { Resolver } from '../content/resolver.js';
 import { Index } from '../index/index.js';
 import { checkPassphrase } from '../index/passphrase.js';
 import { listingOf, type Synced, sync } from '../index/sync.js';
+import type { Listener } from '../index/take-in.js';
 import { FolderTarget } from '../target/file.js';
 import { Snapshots } from './snapshots.js';
 
@@ -32,13 +33,12 @@ export interface OpenCollection extends Synced {
 }
 
 /**
- * @param note told what is lost but can be done without
  * @param blocksLimit bytes that the cache of blocks on disk is kept to
  * @throws KeyError when the passphrase or key is wrong; TargetError
  */
 export async function openSnapshots(
 	access: Access,
-	note: (message: string) => void,
+	listener: Listener,
 	blocksLimit: number = BLOCKS_LIMIT,
 ): Promise<OpenCollection> {
 	const { target, nameForms, opener, cacheDir, encrypted } = access;
@@ -47,7 +47,7 @@ export async function openSnapshots(
 	let file = fileAt(path);
 	try {
 		const pending = new FolderTarget(join(cacheDir, 'pending'));
-		const options = { index, target, nameForms, opener, pending, encrypted, note };
+		const options = { index, target, nameForms, opener, pending, encrypted, listener };
 		const synced = await sync({ ...options, withoutKeys: false });
 		await checkPassphrase(index, opener);
 		const show = (from: Index) => {

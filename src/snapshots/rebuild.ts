@@ -5,13 +5,14 @@ import type { Access } from '../collection/access.js';
 import { UsageError } from '../errors.js';
 import { Index } from '../index/index.js';
 import { openRuns } from '../index/runs.js';
+import type { Listener } from '../index/take-in.js';
 import { type OpenCollection, openSnapshots } from './open.js';
 
 /**
  * The old index is kept until the new one stands: a host that has only the public key cannot build it again.
  * @throws UsageError while an interrupted backup needs it; what `openSnapshots` throws, and then the old one is back
  */
-export async function rebuildIndex(access: Access, note: (message: string) => void): Promise<OpenCollection> {
+export async function rebuildIndex(access: Access, listener: Listener): Promise<OpenCollection> {
 	const path = join(access.cacheDir, 'index.sqlite');
 	const aside = `${path}.old`;
 	const index = new Index(path);
@@ -24,7 +25,7 @@ export async function rebuildIndex(access: Access, note: (message: string) => vo
 	}
 	move(path, aside);
 	try {
-		return await openSnapshots(access, note);
+		return await openSnapshots(access, listener);
 	} catch (error) {
 		move(aside, path);
 		throw error;

@@ -10,7 +10,10 @@ export async function checkBackups(access: ProfileAccess, oldest: number): Promi
 	const findings: Finding[] = [];
 	try {
 		const notes: string[] = [];
-		const { collection, unusable, missing, close } = await openSnapshots(access, (note) => notes.push(note));
+		const { collection, unusable, missing, close } = await openSnapshots(access, {
+			note: (note) => notes.push(note),
+			taken: () => {},
+		});
 		close();
 		const newest = collection.newest?.sets.at(-1);
 		findings.push(
