@@ -158,7 +158,12 @@ test('no other salt is gone on with than one that was written like this', async 
 		content,
 	);
 	const bare = byGpg.subarray(0, 15);
-	for (const header of [quick, bare]) assert.equal(await opener.wrapping(header), null);
+	// Version 5, of gpg 2.3 and later: cipher, OCB, S2K, nonce, key, tag.
+	const ofOcb = packet(
+		3,
+		Buffer.concat([Buffer.from([5, 9, 2, 3, 8]), randomBytes(8), Buffer.from([0xff]), randomBytes(63)]),
+	);
+	for (const header of [quick, bare, ofOcb]) assert.equal(await opener.wrapping(header), null);
 	assert.equal(await new Opener({}).wrapping(quick), null);
 	const forKey = await publicKeyEncryptor(
 		await findPublicKeys([fixtureKeys.rsa], profile, new Gpg()),

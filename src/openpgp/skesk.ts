@@ -27,6 +27,9 @@ export const SKESK_TAG = 3;
  */
 const CODED_COUNT = 0xff;
 
+/** How the bodies of our packets begin: version, cipher, kind of S2K, hash. */
+const OURS = Buffer.from([4, AES_256, ITERATED, SHA_256]);
+
 /** The key that wraps the session keys of a collection's messages, and the S2K specifier that leads to it. */
 export interface Wrapping {
 	readonly specifier: Buffer;
@@ -85,13 +88,12 @@ export class PassphraseOpener {
 		return isSessionKey(inner) ? inner : null;
 	}
 
-	/** What wraps the session key in a SKESK body, if it is as `newWrapping` makes it; else null. @throws as `open` */
+	/** What wraps the session key in a SKESK body, if it is as `newWrapping` makes it; else null. @throws DamageError when it is cut off */
 	async wrapping(body: Buffer): Promise<Wrapping | null> {
+		if (!body.subarray(0, OURS.length).equals(OURS)) return null;
 		const { s2k, length } = parseS2k(body.subarray(2));
 		const specifier = body.subarray(2, 2 + length);
-		const isOurs =
-			body.indexOf(Buffer.from([4, AES_256, ITERATED, SHA_256])) === 0 && specifier.at(-1) === CODED_COUNT;
-		if (!isOurs || body.length === 2 + length) return null;
+		if (specifier.at(-1) !== CODED_COUNT || body.length === 2 + length) return null;
 		return { specifier, key: await this.#derive(s2k, keyLength(AES_256)) };
 	}
 
