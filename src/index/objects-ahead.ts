@@ -16,8 +16,6 @@ export class ObjectsAhead {
 	readonly #target: Pick<Target, 'stream'>;
 	readonly #opener: Pick<Opener, 'sessionKey'>;
 	readonly #begun = new Map<string, Promise<Buffer[]>>();
-	/** Keys that are derived at the same time: the thread pool has four threads, and who takes in a set needs some, too. */
-	readonly #lanes = [Promise.resolve(), Promise.resolve()];
 
 	constructor(target: Pick<Target, 'stream'>, opener: Pick<Opener, 'sessionKey'>) {
 		this.#target = target;
@@ -43,23 +41,15 @@ export class ObjectsAhead {
 	}
 
 	async #read({ name, encrypted }: SetObject): Promise<Buffer[]> {
-		const pieces: Buffer[] = [];
-		for await (const piece of this.#target.stream(name)) {
-			if (pieces.length === 0 && encrypted) this.#deriveLater(piece);
-			pieces.push(piece);
-		}
+		const pieces = await whole(this.#target, name);
+		if (encrypted && pieces[0]) void this.#derive(pieces[0]);
 		return pieces;
-	}
-
-	#deriveLater(start: Buffer): void {
-		const first = this.#lanes.shift() ?? Promise.resolve();
-		this.#lanes.push(first.then(() => this.#derive(start)));
 	}
 
 	/** The opener remembers it. What is wrong with the message is found when it is read. */
 	async #derive(start: Buffer): Promise<void> {
 		try {
-			const { header } = await readHeader(new ByteReader(iterate([start])));
+			const { header } = await readHeader(ByteReader.of(start));
 			if (isPassphrase(header)) await this.#opener.sessionKey(header);
 		} catch {
 			// See above.
@@ -67,6 +57,13 @@ export class ObjectsAhead {
 	}
 }
 
-async function* iterate(pieces: Buffer[] | Promise<Buffer[]>): AsyncGenerator<Buffer, void> {
+/** All of an object. @throws what the target throws */
+export async function whole(target: Pick<Target, 'stream'>, name: string): Promise<Buffer[]> {
+	const pieces: Buffer[] = [];
+	for await (const piece of target.stream(name)) pieces.push(piece);
+	return pieces;
+}
+
+export async function* iterate(pieces: Buffer[] | Promise<Buffer[]>): AsyncGenerator<Buffer, void> {
 	yield* await pieces;
 }

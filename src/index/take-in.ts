@@ -12,7 +12,7 @@ import type { Target } from '../target/target.js';
 import { importForeign } from './foreign-import.js';
 import { importSegment } from './import.js';
 import type { Index } from './index.js';
-import { ObjectsAhead } from './objects-ahead.js';
+import { iterate, ObjectsAhead, whole } from './objects-ahead.js';
 import { plainBytes } from './plain.js';
 import type { Run } from './runs.js';
 import type { ObjectKey } from './set-import.js';
@@ -134,6 +134,7 @@ export async function takeSegment(
 ): Promise<void> {
 	const isLocal = from === pending;
 	const stamps = isLocal ? await readStamps(pending, setTime) : null;
+	// Had whole before the import begins, which keeps other processes from writing: it must not wait for the network.
 	const stored = isLocal ? from.stream(name) : iterate(await whole(from, name));
 	if (!name.endsWith('.gpg')) {
 		const chunks = plainBytes(name, 'gz', () => stored, opener);
@@ -149,15 +150,4 @@ export async function takeSegment(
 		return session;
 	});
 	await importSegment(index, setTime, chunks, used, stamps);
-}
-
-/** Had whole before the import begins, which keeps other processes from writing: it must not wait for the network. */
-async function whole(from: Pick<Target, 'stream'>, name: string): Promise<Buffer[]> {
-	const chunks: Buffer[] = [];
-	for await (const chunk of from.stream(name)) chunks.push(chunk);
-	return chunks;
-}
-
-async function* iterate(chunks: readonly Buffer[]): AsyncGenerator<Buffer, void> {
-	yield* chunks;
 }

@@ -17,6 +17,15 @@ export class ByteReader {
 		this.#source = source[Symbol.asyncIterator]();
 	}
 
+	/** Of bytes that are all there. */
+	static of(bytes: Buffer): ByteReader {
+		return new ByteReader(
+			(async function* () {
+				yield bytes;
+			})(),
+		);
+	}
+
 	/** Between 1 and `max` bytes, whatever is there first; null at the end. May be a view of the source's chunk. */
 	async some(max: number): Promise<Buffer | null> {
 		while (this.#chunk.length === 0) {

@@ -178,11 +178,7 @@ async function parseHeader(header: Buffer): Promise<{ pkesk: EncryptedKey[]; ske
 	const pkesk: EncryptedKey[] = [];
 	const skesk: EncryptedKey[] = [];
 	let unknown: number | undefined;
-	const reader = new ByteReader(
-		(async function* () {
-			yield header;
-		})(),
-	);
+	const reader = ByteReader.of(header);
 	for (let packet = await nextPacket(reader); packet !== null; packet = await nextPacket(reader)) {
 		const body = await wholeBody(packet, header.length);
 		const found = { raw: Buffer.concat([packet.header, body]), body };

@@ -145,7 +145,7 @@ interface LiteralStart {
 
 /** @throws UnsupportedError, DamageError when it is not there */
 async function literalStart(piece: Buffer): Promise<LiteralStart> {
-	const reader = new ByteReader(once(piece));
+	const reader = ByteReader.of(piece);
 	let packet = await nextPacket(reader);
 	while (packet?.tag === ONE_PASS_SIGNATURE) {
 		await skip(packet);
@@ -156,8 +156,4 @@ async function literalStart(piece: Buffer): Promise<LiteralStart> {
 	const nameLength = (await reader.exactly(2)).readUInt8(1);
 	await reader.exactly(nameLength + 4);
 	return { lengths: packet.lengths, body, content: reader.position };
-}
-
-async function* once(piece: Buffer): AsyncGenerator<Buffer, void> {
-	yield piece;
 }
